@@ -1,0 +1,99 @@
+package enrich_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"audisp-history/enrich"
+	"audisp-history/enrich/history"
+	"audisp-history/enrich/record"
+	"audisp-history/enrich/task"
+	"audisp-history/enrich/text"
+	"audisp-history/enrich/tracker"
+)
+
+// config is what the program's defaults come to.
+var config = enrich.Config{
+	Limits:       task.Limits{Tasks: 1 << 20, Ended: 1 << 16, Execs: 1 << 22, Depth: 1024},
+	PendingForks: 1 << 16,
+	OpenEvents:   4096,
+	Wait:         1000,
+}
+
+func capture(tb testing.TB, name string) []byte {
+	tb.Helper()
+	f, err := os.Open(filepath.Join("..", "testdata", "captures", name, "stream.log.gz"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	b, err := io.ReadAll(z)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+// writer collects the enriched text of a stream.
+type writer struct {
+	stream *enrich.Stream
+	format *text.Format
+	out    []byte
+	keep   bool
+}
+
+func newWriter(c enrich.Config, style text.Style) *writer {
+	w := &writer{format: text.New(style, history.NewRenderer(history.Middle, 4096)), keep: true}
+	w.stream = enrich.New(c, w)
+	return w
+}
+
+func (w *writer) Event(e *record.Event, marks []tracker.Mark) {
+	w.format.Revise(w.stream.Tracker().Revision())
+	w.out = w.format.Append(w.out, e, marks)
+	if !w.keep {
+		w.out = w.out[:0]
+	}
+}
+
+func (w *writer) Line(line []byte)  { w.stream.Line(line, 0) }
+func (w *writer) Piece(part []byte) { w.stream.Piece(part, 0) }
+
+// BenchmarkStream is the whole way of a record, from its bytes to the bytes with the history, per record.
+func BenchmarkStream(b *testing.B) {
+	for _, name := range []string{"boot", "parallel", "restart"} {
+		b.Run(name, func(b *testing.B) {
+			log := capture(b, name)
+			records := bytes.Count(log, []byte{'\n'})
+			b.SetBytes(int64(len(log) / records))
+			b.ReportAllocs()
+			w := newWriter(config, text.Field)
+			w.keep = false
+			var lines record.Lines
+			// Read again, the log is that of a machine that has booted.
+			for left := b.N; left > 0; left -= records {
+				end := len(log)
+				if left < records {
+					end = nthLine(log, left)
+				}
+				lines.Feed(log[:end], w)
+			}
+		})
+	}
+}
+
+func nthLine(b []byte, n int) int {
+	end := 0
+	for range n {
+		end += bytes.IndexByte(b[end:], '\n') + 1
+	}
+	return end
+}

@@ -1,0 +1,280 @@
+// Package order brings events into the order of their serials.
+//
+// The kernel takes an event's serial when the system call ends, one after the other and without leaving any out, but
+// under load the events arrive in another order (kernel/audit.c: kauditd's retry and hold queues; several CPUs). So an
+// event whose serial is the next one goes straight on; behind a hole events wait, for a bounded time and number, and
+// what has not come by then is lost.
+package order
+
+import "audisp-history/enrich/record"
+
+// Window is how many serials an event may be ahead of the next one and still wait for those before it.
+const Window = 1 << 12
+
+// lateness is how far behind the next serial an event may be, and jump how many events must agree on a new place in the
+// serials before it is believed: a machine has booted, or very many events are lost. A single odd serial moves nothing.
+const (
+	lateness = 1 << 14
+	jump     = 64
+	// slack is how much later, in milliseconds, the time of a late event may be than that of those handled before it.
+	slack = 1000
+	// ahead is by how many serials the first events seen may have overtaken others.
+	ahead = 512
+	// strayWait is how many events of the old place may come while strays wait for company.
+	strayWait = 1 << 10
+	// maxNodes bounds the machines whose events are ordered; those of any more pass as they come.
+	maxNodes = 1 << 10
+)
+
+// A Handler gets what an Order finds out.
+type Handler interface {
+	// Event gets each event once. A late one has a serial before that of one handed on earlier.
+	Event(e *record.Event, late bool)
+	// Lost says that count events are missing, from the serial first on, with the times of the events around them.
+	Lost(node string, first, count uint64, from, to int64)
+	// Restarted says that a node's serials began again at first: it has booted.
+	Restarted(node string, first uint64, at int64)
+}
+
+// An Order orders the events of any number of nodes, each by itself.
+type Order struct {
+	handler Handler
+	wait    int64
+	nodes   map[string]*sequence
+	last    *sequence
+	Late    uint64 // events that came after they were given up
+}
+
+// New makes an order that waits for a missing event for wait milliseconds of arrival time.
+func New(wait int64, h Handler) *Order {
+	return &Order{handler: h, wait: wait, nodes: make(map[string]*sequence)}
+}
+
+// A sequence is the serials of one node.
+type sequence struct {
+	node    string
+	started bool
+	// starting: the first events wait a little for some that may have overtaken them; nothing before them is lost.
+	starting bool
+	next     uint64 // the serial that is due
+	held     int    // events that wait behind a hole
+	first    uint64 // the lowest serial of theirs
+	last     uint64 // the highest
+	latest   int64  // the latest of their times
+	ring     []*record.Event
+	newest   int64 // the latest event time handed on
+	strays   []*record.Event
+	strayed  int64 // when the first of the strays came
+	passed   int   // events handed on since
+	again    bool  // one of them has the serial of an event handed on, at another time
+}
+
+// Add takes one complete event. now is the arrival time in milliseconds.
+func (o *Order) Add(e *record.Event, now int64) {
+	s := o.sequence(e)
+	if s == nil || !e.Ordered {
+		o.handler.Event(e, false)
+		return
+	}
+	if !s.started {
+		s.started, s.starting = true, true
+		s.next = e.Serial - min(e.Serial, ahead)
+	}
+	if e.Serial == s.next && s.held == 0 {
+		o.hand(s, e)
+		if len(s.strays) > 0 {
+			o.settle(s, now)
+		}
+		return
+	}
+	if s.starting && s.held > 0 && e.Serial <= s.last && e.Time > s.latest+slack {
+		// That is none that was overtaken: the serials begin again.
+		o.release(s)
+	}
+	o.place(s, e, now)
+	o.settle(s, now)
+}
+
+func (o *Order) sequence(e *record.Event) *sequence {
+	if o.last != nil && o.last.node == e.Node {
+		return o.last
+	}
+	s := o.nodes[e.Node]
+	if s == nil {
+		if len(o.nodes) >= maxNodes {
+			return nil
+		}
+		s = &sequence{node: e.Node}
+		o.nodes[e.Node] = s
+	}
+	o.last = s
+	return s
+}
+
+// place puts an event that is not simply the next one where it belongs.
+func (o *Order) place(s *sequence, e *record.Event, now int64) {
+	switch {
+	case e.Serial >= s.next && e.Serial-s.next < Window:
+		s.hold(e)
+	case e.Serial < s.next && s.next-e.Serial <= lateness && e.Time <= s.newest+slack:
+		o.Late++
+		o.handler.Event(e, true)
+	default:
+		if len(s.strays) == 0 {
+			s.strayed, s.passed = now, 0
+		}
+		s.strays = append(s.strays, e)
+		// The last serial handed on, given out once more: that of a boot so short that the next one catches up with it.
+		s.again = s.again || e.Serial+1 == s.next && !s.starting
+	}
+}
+
+// settle hands on what can be, and gives up what has been waited for long enough.
+func (o *Order) settle(s *sequence, now int64) {
+	o.drain(s)
+	if s.starting && s.held > 0 && (s.held >= ahead/8 || now-s.firstHeld().Arrived >= o.wait/10) {
+		o.skip(s, s.firstHeld())
+		o.drain(s)
+	}
+	for s.held > 0 && (s.held >= Window/2 || now-s.firstHeld().Arrived >= o.wait) {
+		o.skip(s, s.firstHeld())
+		o.drain(s)
+	}
+	if len(s.strays) == 0 {
+		return
+	}
+	switch {
+	case s.again || len(s.strays) >= jump || now-s.strayed >= o.wait && s.passed == 0:
+		o.resettle(s, now)
+	case s.passed >= strayWait || now-s.strayed >= o.wait:
+		for _, e := range s.takeStrays() {
+			o.Late++
+			o.handler.Event(e, true)
+		}
+	}
+}
+
+// hold keeps an event behind the hole. A further part of one that waits follows it.
+func (s *sequence) hold(e *record.Event) {
+	if s.ring == nil {
+		s.ring = make([]*record.Event, Window)
+	}
+	if s.held == 0 {
+		s.last, s.latest = e.Serial, e.Time
+	}
+	s.last, s.latest = max(s.last, e.Serial), max(s.latest, e.Time)
+	slot := &s.ring[e.Serial%Window]
+	if *slot == nil {
+		if s.held == 0 || e.Serial < s.first {
+			s.first = e.Serial
+		}
+		s.held++
+	}
+	for *slot != nil {
+		slot = &(*slot).Rest
+	}
+	*slot = e
+}
+
+func (s *sequence) firstHeld() *record.Event { return s.ring[s.first%Window] }
+
+func (o *Order) drain(s *sequence) {
+	for s.held > 0 && s.first == s.next {
+		e := s.firstHeld()
+		s.ring[s.first%Window] = nil
+		s.held--
+		for s.first++; s.held > 0 && s.firstHeld() == nil; s.first++ {
+		}
+		rest := e.Rest
+		e.Rest = nil
+		o.hand(s, e)
+		for rest != nil {
+			e, rest = rest, rest.Rest
+			e.Rest = nil
+			o.handler.Event(e, true)
+		}
+	}
+}
+
+func (o *Order) hand(s *sequence, e *record.Event) {
+	s.next = e.Serial + 1
+	s.newest = max(s.newest, e.Time)
+	s.passed++
+	o.handler.Event(e, false)
+}
+
+// skip gives up the serials before that of e.
+func (o *Order) skip(s *sequence, e *record.Event) {
+	if s.starting {
+		s.starting, s.next = false, e.Serial
+		return
+	}
+	o.handler.Lost(s.node, s.next, e.Serial-s.next, s.newest, e.Time)
+	s.next = e.Serial
+}
+
+// resettle goes on from where the strays are: what waits goes first, then they begin anew in their order.
+func (o *Order) resettle(s *sequence, now int64) {
+	o.release(s)
+	strays := s.takeStrays()
+	first := strays[0]
+	for _, e := range strays {
+		if e.Serial < first.Serial {
+			first = e
+		}
+	}
+	if first.Serial >= s.next {
+		o.skip(s, first)
+	} else {
+		o.handler.Restarted(s.node, first.Serial, first.Time)
+		s.next, s.newest = first.Serial, first.Time
+	}
+	for _, e := range strays {
+		o.place(s, e, now)
+		o.drain(s)
+	}
+}
+
+func (s *sequence) takeStrays() []*record.Event {
+	strays := s.strays
+	s.strays, s.again = nil, false
+	return strays
+}
+
+// release hands on all that waits, whatever is missing.
+func (o *Order) release(s *sequence) {
+	for s.held > 0 {
+		o.drain(s)
+		if s.held > 0 {
+			o.skip(s, s.firstHeld())
+		}
+	}
+}
+
+// Tick gives up what has been waited for long enough. Call it now and then while no events come.
+func (o *Order) Tick(now int64) {
+	for _, s := range o.nodes {
+		o.settle(s, now)
+	}
+}
+
+// Flush hands on all that waits: the stream has ended.
+func (o *Order) Flush(now int64) {
+	for _, s := range o.nodes {
+		for s.held > 0 || len(s.strays) > 0 {
+			o.release(s)
+			if len(s.strays) > 0 {
+				o.resettle(s, now)
+			}
+		}
+	}
+}
+
+// Held is how many events wait.
+func (o *Order) Held() int {
+	n := 0
+	for _, s := range o.nodes {
+		n += s.held + len(s.strays)
+	}
+	return n
+}

@@ -1,0 +1,125 @@
+// Package task is the model: tasks, the programs they have executed, and how both come and go. It knows nothing of
+// audit records; whoever sees a fork, an exec or an exit, by whatever means, tells the table.
+//
+// An exec is immutable and points to the one before it; a task points to its newest. Fork copies the pointer, exec adds
+// a node, exit drops the task. A history is shared by all who inherit it and lives as long as one of them does.
+package task
+
+// Via says where an exec is known from.
+type Via uint8
+
+// The ways to know of an exec.
+const (
+	Recorded Via = iota // a record of the exec itself
+	Proc                // inferred from /proc
+	Seen                // nobody recorded it: the task was seen running another program
+	Helper              // a program the kernel itself started
+	Folded              // no exec: stands for the Omitted ones that a very long history had here
+)
+
+// String is the value of via= in a history, empty for what needs no mark.
+func (v Via) String() string {
+	switch v {
+	case Proc:
+		return "proc"
+	case Seen:
+		return "seen"
+	case Helper:
+		return "helper"
+	}
+	return ""
+}
+
+// An Exec is one program that was executed, and by Prev all that were before it. Only its table changes it.
+type Exec struct {
+	Prev    *Exec
+	Name    string // comm after the exec: up to 15 bytes of any kind
+	Exe     string // the path it was executed from, empty if unknown
+	Start   int64  // when, in milliseconds since 1970, UTC
+	ID      uint64 // unique within its table, never used again
+	PID     uint32
+	Depth   uint32 // nodes from the first to this one
+	Omitted uint32 // of a Folded one: how many it stands for
+	Via     Via
+	refs    int32 // tasks and execs that point here
+}
+
+// hold and release count who points at an exec, so that the table knows how many there are and uses their memory again.
+func (e *Exec) hold() *Exec {
+	if e != nil {
+		e.refs++
+	}
+	return e
+}
+
+// Hold keeps a history that is remembered outside of any task, until Release.
+func (t *Table) Hold(e *Exec) *Exec { return e.hold() }
+
+// Release gives up what Hold kept.
+func (t *Table) Release(e *Exec) { t.release(e) }
+
+func (t *Table) release(e *Exec) {
+	for e != nil {
+		e.refs--
+		if e.refs > 0 {
+			return
+		}
+		prev := e.Prev
+		*e = Exec{}
+		if t.spare < maxSpare {
+			e.Prev, t.free = t.free, e
+			t.spare++
+		}
+		t.execs--
+		e = prev
+	}
+}
+
+// maxSpare is how many execs are kept for use again; a burst beyond it goes back to the runtime.
+const maxSpare = 1 << 14
+
+func (t *Table) newExec(prev *Exec) *Exec {
+	e := t.free
+	if e == nil {
+		e = &Exec{}
+	} else {
+		t.free = e.Prev
+		t.spare--
+	}
+	t.lastID++
+	t.execs++
+	*e = Exec{Prev: prev.hold(), ID: t.lastID, Depth: 1}
+	if prev != nil {
+		e.Depth = prev.Depth + 1
+	}
+	return e
+}
+
+// fold shortens a history to less than depth nodes: it keeps the oldest eighth and the newest half, and one node says
+// how many were between. Done once in so many execs, it costs each of them a few steps.
+func (t *Table) fold(e *Exec, depth int) *Exec {
+	keepOld, keepNew := depth/8, depth/2
+	newest := make([]*Exec, 0, keepNew)
+	p := e
+	for ; len(newest) < keepNew; p = p.Prev {
+		newest = append(newest, p)
+	}
+	first := newest[keepNew-1]
+	omitted := uint32(0)
+	for ; int(p.Depth) > keepOld; p = p.Prev {
+		omitted += max(p.Omitted, 1)
+	}
+	at := t.newExec(p)
+	at.Via, at.Omitted, at.PID, at.Start = Folded, omitted, first.PID, first.Start
+	for i := keepNew - 1; i >= 0; i-- {
+		at = t.copyExec(newest[i], at)
+	}
+	return at
+}
+
+// copyExec makes the same exec on top of another history.
+func (t *Table) copyExec(e, prev *Exec) *Exec {
+	c := t.newExec(prev)
+	c.Name, c.Exe, c.Start, c.PID, c.Via, c.Omitted = e.Name, e.Exe, e.Start, e.PID, e.Via, e.Omitted
+	return c
+}

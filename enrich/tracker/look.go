@@ -1,0 +1,179 @@
+package tracker
+
+import (
+	"slices"
+
+	"audisp-history/enrich/procfs"
+	"audisp-history/enrich/task"
+)
+
+// lookSlack is how far, in milliseconds, times taken from /proc may be off from those of records: the boot time is
+// given in whole seconds and start times in hundredths (fs/proc/stat.c: btime; fs/proc/array.c: do_task_stat).
+const lookSlack = 2000
+
+// Look takes a look at this machine's /proc. It takes effect at its own moment in the stream: before the first event
+// that is younger, or when Elapse says that the moment has passed.
+func (t *Tracker) Look(l *procfs.Look) {
+	m := t.machine(t.config.Node)
+	if m == nil {
+		return
+	}
+	i, _ := slices.BinarySearchFunc(m.looks, l, func(a, b *procfs.Look) int { return a.Begin.Compare(b.Begin) })
+	m.looks = slices.Insert(m.looks, i, l)
+}
+
+// Elapse lets looks take effect that are older than a time, for when no events come.
+func (t *Tracker) Elapse(now int64) {
+	if m := t.machines[""]; m != nil {
+		m.lookBefore(now)
+	}
+}
+
+func (m *machine) lookBefore(at int64) {
+	for len(m.looks) > 0 && m.looks[0].Begin.UnixMilli() < at {
+		l := m.looks[0]
+		m.looks = m.looks[1:]
+		m.apply(l)
+	}
+}
+
+// apply brings the table to what a look shows: what is missing is filled in, and what is gone ends.
+func (m *machine) apply(l *procfs.Look) {
+	m.tracker.counts.Looks++
+	m.lookID++
+	m.looked.begin, m.looked.end = l.Begin.UnixMilli(), l.End.UnixMilli()+lookSlack
+	byPID := make(map[int]*procfs.Process, len(l.Processes))
+	for i := range l.Processes {
+		p := &l.Processes[i]
+		byPID[p.PID] = p
+	}
+	for i := range l.Processes {
+		p := &l.Processes[i]
+		k := m.Lookup(uint32(p.PID))
+		if k == nil || !k.Lives() || !m.isProcess(k, p) {
+			k = m.enter(p, byPID[p.PPID], l)
+		} else {
+			m.refresh(k, p, l)
+		}
+		k.Last = max(k.Last, min(m.looked.begin, max(k.Last, p.Start.UnixMilli())))
+		k.ShownIn(m.lookID)
+		k.Provisional = false
+		if len(p.NamespacePIDs) > 0 {
+			k.Foreign = len(p.NamespacePIDs) > 1
+			if p.NamespacePIDs[len(p.NamespacePIDs)-1] == initPID {
+				k.Init = k.PID
+			}
+		}
+	}
+	m.endUnseen()
+}
+
+// endUnseen ends the tasks that the look does not show.
+func (m *machine) endUnseen() {
+	var gone []*task.Task
+	for k := range m.All {
+		if k.Lives() && !k.WasShownIn(m.lookID) && k.Last < m.looked.begin-lookSlack {
+			gone = append(gone, k)
+		}
+	}
+	for _, k := range gone {
+		if k.Provisional {
+			m.Forget(k)
+			continue
+		}
+		m.End(k, m.looked.begin)
+	}
+}
+
+// isProcess reports whether a task of the table is the process that /proc shows under its pid. It is not if that
+// started after the task was last heard of.
+func (m *machine) isProcess(k *task.Task, p *procfs.Process) bool {
+	if k.Kernel != p.KernelThread {
+		return false
+	}
+	if p.KernelThread || k.PPID == uint32(p.PPID) && k.Exec != nil && sameProgram(k.Exec.Exe, trimDeleted([]byte(p.Exe))) {
+		return true
+	}
+	return p.Start.UnixMilli() <= k.Last+lookSlack
+}
+
+// refresh adds the exec that a known task has made unseen.
+func (m *machine) refresh(k *task.Task, p *procfs.Process, l *procfs.Look) {
+	if k.PID == initPID {
+		m.dateBoot(k, l)
+	}
+	exe := trimDeleted([]byte(p.Exe))
+	if p.KernelThread || len(exe) == 0 {
+		return
+	}
+	e := k.Exec
+	if e == nil || e.Exe == "" && e.Via == task.Proc || !sameProgram(e.Exe, exe) {
+		start := p.Start.UnixMilli()
+		if e != nil {
+			start = max(start, e.Start)
+		}
+		m.Execute(k, []byte(p.Name), exe, start, task.Proc)
+	}
+}
+
+// dateBoot gives the very first entry of all histories its time.
+func (m *machine) dateBoot(k *task.Task, l *procfs.Look) {
+	e := k.Exec
+	for e != nil && e.Prev != nil {
+		e = e.Prev
+	}
+	if e != nil && e.Name == string(swapper) && e.Via == task.Seen {
+		m.Correct(e, swapper, nil, l.Boot.UnixMilli(), task.Proc)
+	}
+}
+
+// enter adds a process that the table does not know. It has executed something if it differs from its parent.
+func (m *machine) enter(p, shown *procfs.Process, l *procfs.Look) *task.Task {
+	start := p.Start.UnixMilli()
+	parent := m.Lookup(uint32(p.PPID))
+	if parent != nil && !parent.Lives() {
+		parent = nil
+	}
+	exe := trimDeleted([]byte(p.Exe))
+	n := news{pid: uint32(p.PID), ppid: uint32(p.PPID), at: start + lookSlack, exe: exe}
+	var base *task.Exec
+	via := task.Proc
+	var born fork
+	switch {
+	case p.PID == initPID, p.KernelThread:
+	case parent != nil && parent.Kernel:
+		via = task.Helper
+	case parent != nil:
+		base = parent.Exec
+		born = fork{caller: parent}
+		if f, ok := m.forks.match(m, parent, &n); ok {
+			base, born = f.exec, f
+			defer m.Release(f.exec)
+		}
+	}
+	k := m.New(n.pid, parent, base, start)
+	k.PPID, k.FromProc, k.Kernel = n.ppid, true, p.KernelThread
+	if born.caller != nil {
+		born.born(k)
+	}
+	if p.KernelThread {
+		return k
+	}
+	if p.PID == initPID {
+		k.Init = initPID
+		m.Execute(k, swapper, nil, l.Boot.UnixMilli(), task.Proc)
+	}
+	if base == nil || !unchanged(base, p, shown) {
+		m.Execute(k, []byte(p.Name), exe, start, via)
+	}
+	return k
+}
+
+// unchanged reports whether a process still runs what its parent does: it has only been forked. An exe or a command
+// line that cannot be read, as in a zombie, tells nothing.
+func unchanged(base *task.Exec, p, parent *procfs.Process) bool {
+	if p.Exe != "" && !sameProgram(base.Exe, trimDeleted([]byte(p.Exe))) {
+		return false
+	}
+	return parent == nil || parent.Cmdline == p.Cmdline || p.Cmdline == ""
+}

@@ -1,0 +1,189 @@
+package tracker
+
+import (
+	"bytes"
+	"strings"
+
+	"audisp-history/enrich/task"
+)
+
+// news is what one record says of the task that it names.
+type news struct {
+	pid, ppid uint32
+	at        int64 // the event's time: the entry of the system call
+	comm, exe []byte
+	exec      bool // it has just executed what comm and exe say
+	late      bool // the event came after others with higher serials
+}
+
+const (
+	// exitGrace is for how long, in milliseconds, a task that has ended may still be named as somebody's parent: its
+	// exit is recorded before its children get another, and their record has the time of a call's entry.
+	exitGrace = 1000
+	// kthreadd is the parent of all kernel threads and of the programs that the kernel starts
+	// (kernel/umh.c: call_usermodehelper_exec_work).
+	kthreadd = 2
+	initPID  = 1
+)
+
+// subject finds the task a record is about, or places it.
+func (m *machine) subject(n *news) *task.Task {
+	k := m.at(n.pid, n.at)
+	switch {
+	case k == nil, !k.Lives() && n.exec && !n.late: // nothing executes after its exit: the clock was set back
+		k = m.place(n)
+	case k.Lives() && !m.same(k, n):
+		m.tracker.counts.Reused++
+		k = m.place(n)
+	}
+	k.Provisional = false
+	k.Last = max(k.Last, n.at)
+	if !n.exec && n.exe != nil {
+		m.compare(k, n)
+	}
+	return k
+}
+
+// same reports whether a living task can be the one a record is about, by its parent. The parent of a task changes only
+// when that dies, and then to an ancestor (a subreaper) or the init of the task's pid namespace.
+func (m *machine) same(k *task.Task, n *news) bool {
+	switch {
+	case k.Kernel: // its number is another's: kernel threads make no system calls
+		return false
+	case n.ppid == k.PPID || n.late:
+		return true
+	case k.PPID == 0, k.PID == initPID: // nothing was known of its parent
+	case n.ppid == initPID, n.ppid == k.Init, k.Descends(n.ppid):
+	case k.Foreign && k.Init == 0 && m.isInit(n.ppid): // it joined a namespace, we do not know which
+	case k.Ancestor() == nil && (k.Exec == nil || sameProgram(k.Exec.Exe, n.exe)): // nothing is known of its ancestors
+	default:
+		return false
+	}
+	k.PPID = n.ppid
+	return true
+}
+
+// isInit reports whether pid is the init of a pid namespace other than the initial one.
+func (m *machine) isInit(pid uint32) bool {
+	k := m.Lookup(pid)
+	return k != nil && k.Lives() && k.Init == pid
+}
+
+// place enters a task by its own first record: the one of the fork that made it comes later, or names it by another
+// number, or never comes.
+func (m *machine) place(n *news) *task.Task {
+	parent := m.parent(n)
+	switch {
+	case n.pid == initPID:
+		return m.placeInit(n.at)
+	case n.ppid == kthreadd || parent != nil && parent.Kernel:
+		return m.placeHelper(parent, n)
+	case parent == nil:
+		k := m.New(n.pid, nil, nil, n.at)
+		k.PPID, k.Early, k.Undated, k.Foreign = n.ppid, true, true, true
+		return k
+	}
+	if f, ok := m.forks.match(m, parent, n); ok {
+		k := m.New(n.pid, f.caller, f.exec, f.at)
+		m.Release(f.exec)
+		k.PPID = n.ppid
+		f.born(k)
+		return k
+	}
+	k := m.New(n.pid, parent, parent.Exec, n.at)
+	k.Early, k.Undated = true, true
+	fork{caller: parent, foreign: parent.Spawns != task.Here}.born(k)
+	if k.Foreign {
+		m.forks.addEarly(k)
+	}
+	return k
+}
+
+// parent is the task that ppid= names.
+func (m *machine) parent(n *news) *task.Task {
+	p := m.Lookup(n.ppid)
+	if p == nil || n.ppid == n.pid || !p.Lives() && n.at > p.Ended+exitGrace {
+		return nil
+	}
+	return p
+}
+
+// placeInit enters the first process. The kernel's own thread becomes it by executing init, so its history begins with
+// that thread (init/main.c: rest_init, kernel_init).
+func (m *machine) placeInit(at int64) *task.Task {
+	k := m.New(initPID, nil, nil, at)
+	k.Init, k.Undated = initPID, true
+	m.Execute(k, swapper, nil, m.first, task.Seen)
+	return k
+}
+
+var swapper = []byte("swapper/0")
+
+// placeHelper enters a program that the kernel started. There is no record of its exec.
+func (m *machine) placeHelper(parent *task.Task, n *news) *task.Task {
+	if parent == nil {
+		parent = m.New(kthreadd, nil, nil, 0)
+		parent.Kernel = true
+	}
+	k := m.New(n.pid, parent, nil, n.at)
+	k.PPID, k.Init, k.Undated, k.Foreign = n.ppid, initPID, true, false
+	if !n.exec && n.exe != nil {
+		m.Execute(k, n.comm, n.exe, n.at, task.Helper)
+	}
+	return k
+}
+
+// compare notices an exec that nobody recorded: the task runs another program than its newest.
+func (m *machine) compare(k *task.Task, n *news) {
+	if n.late || len(n.exe) == 0 || string(n.exe) == "(null)" {
+		return
+	}
+	if e := k.Exec; e != nil && (e.Exe == "" && e.Via == task.Proc || sameProgram(e.Exe, n.exe)) {
+		return
+	}
+	m.Execute(k, n.comm, n.exe, n.at, task.Seen)
+}
+
+// exec enters an exec that was recorded.
+func (m *machine) exec(k *task.Task, n *news) {
+	if !k.Lives() {
+		return
+	}
+	e := k.Exec
+	switch {
+	case e == nil && k.Creator != nil && k.Creator.Kernel:
+		// The helper's first program is not known by name.
+		m.Execute(k, n.comm, n.exe, n.at, task.Helper)
+		return
+	case e == nil || e.PID != k.PID || e.Via == task.Recorded && !n.late:
+	case inferredFrom(e, n) && (e.Via == task.Seen && n.late || e.Via == task.Proc && n.at <= m.looked.end):
+		// The look, or a later record, had already shown this very exec.
+		m.Correct(e, n.comm, n.exe, n.at, task.Recorded)
+		return
+	case n.late && e.Start > n.at:
+		m.tracker.counts.Late++
+		return
+	}
+	m.Execute(k, n.comm, n.exe, n.at, task.Recorded)
+}
+
+func inferredFrom(e *task.Exec, n *news) bool {
+	return e.Name == string(n.comm) && sameProgram(e.Exe, n.exe)
+}
+
+var deleted = []byte(" (deleted)")
+
+// trimDeleted takes off what the kernel appends to the path of a file that is gone (fs/d_path.c: d_path).
+func trimDeleted(exe []byte) []byte { return bytes.TrimSuffix(exe, deleted) }
+
+// sameProgram reports whether two paths can be those of one program file. A path is as seen from the task's root
+// directory, so it loses its beginning in a chroot or after pivot_root.
+func sameProgram(a string, b []byte) bool {
+	if len(a) == len(b) {
+		return a == string(b)
+	}
+	if len(a) < len(b) {
+		return len(a) > 1 && a[0] == '/' && string(b[len(b)-len(a):]) == a
+	}
+	return len(b) > 1 && b[0] == '/' && strings.HasSuffix(a, string(b))
+}

@@ -1,0 +1,313 @@
+// Package tracker turns events into what they say about tasks: fork, exec and exit. It keeps a table of tasks for each
+// machine and finds, for each record, the history that belongs on it.
+//
+// It relies on the order of the serials and on nothing else: not on the time of records, which is that of the system
+// call's entry on a coarse clock, and not on a task's first record coming after its parent's clone.
+package tracker
+
+import (
+	"audisp-history/enrich/abi"
+	"audisp-history/enrich/procfs"
+	"audisp-history/enrich/record"
+	"audisp-history/enrich/task"
+)
+
+// Config is what a Tracker is told.
+type Config struct {
+	Limits       task.Limits
+	PendingForks int // forks in other pid namespaces that may wait for their child's first record
+	// Node is the node= name of this machine, where looks at /proc belong. Records without node= are this machine's.
+	Node string
+}
+
+// A Mark says which history belongs on a record of an event.
+type Mark struct {
+	Record int
+	Target bool // the history of opid=, the task a signal was sent to
+	Exec   *task.Exec
+}
+
+// Counts says what a tracker did.
+type Counts struct {
+	Events    uint64 // handled
+	Unknown   uint64 // records with a pid= of which nothing is known
+	Reused    uint64 // tasks that had ended unseen and whose pid had another owner
+	Late      uint64 // transitions not applied, because the state was past them
+	Unmatched uint64 // forks in other pid namespaces whose child was never seen
+	Looks     uint64 // looks at /proc that took effect
+	Switched  uint64 // times the rules or auditing as a whole were seen to be taken away
+	Machines  int
+}
+
+// maxMachines bounds the nodes whose tasks are tracked; records of any more pass without history.
+const maxMachines = 1 << 10
+
+// A Tracker tracks the tasks of any number of machines. It is not safe for concurrent use.
+type Tracker struct {
+	config   Config
+	machines map[string]*machine
+	last     *machine
+	lastNode string
+	made     uint64
+	counts   Counts
+	call     record.Call
+	marks    []Mark
+	comm     []byte // scratch: decoded values
+	exe      []byte
+}
+
+// New makes a tracker that knows of no task.
+func New(c Config) *Tracker {
+	return &Tracker{config: c, machines: make(map[string]*machine)}
+}
+
+// A machine is what is known of one node since it booted.
+type machine struct {
+	*task.Table
+	tracker *Tracker
+	forks   forks
+	looks   []*procfs.Look // that have not taken effect, the earliest first
+	lookID  uint32
+	looked  struct{ begin, end int64 } // the moment of the last one that did
+	first   int64                      // the time of the first event, as near to the boot as is known without /proc
+}
+
+// Machine returns the table of a node's tasks, nil if nothing was heard of it.
+func (t *Tracker) Machine(node string) *task.Table {
+	if m := t.machines[t.local(node)]; m != nil {
+		return m.Table
+	}
+	return nil
+}
+
+// Counts returns the counters, and those of the tables added up.
+func (t *Tracker) Counts() (Counts, task.Counts) {
+	c, sum := t.counts, task.Counts{}
+	c.Machines = len(t.machines)
+	for _, m := range t.machines {
+		sum.Add(m.Counts())
+	}
+	return c, sum
+}
+
+// Revision changes whenever histories handed out before have been corrected.
+func (t *Tracker) Revision() uint64 {
+	if len(t.machines) == 1 && t.last != nil {
+		return t.last.Revision() + t.made
+	}
+	sum := t.made
+	for _, m := range t.machines {
+		sum += m.Revision()
+	}
+	return sum
+}
+
+// local gives this machine one name, whether its records carry it or not.
+func (t *Tracker) local(node string) string {
+	if node == t.config.Node {
+		return ""
+	}
+	return node
+}
+
+func (t *Tracker) machine(node string) *machine {
+	if t.last != nil && t.lastNode == node {
+		return t.last
+	}
+	name := t.local(node)
+	m := t.machines[name]
+	if m == nil {
+		if len(t.machines) >= maxMachines {
+			return nil
+		}
+		m = &machine{tracker: t}
+		m.reset()
+		t.machines[name] = m
+	}
+	t.last, t.lastNode = m, node
+	return m
+}
+
+// reset begins with an empty table: the machine has booted.
+func (m *machine) reset() {
+	m.tracker.made++
+	m.Table = task.NewTable(m.tracker.config.Limits, m.tracker.made<<44)
+	m.forks = forks{limit: m.tracker.config.PendingForks}
+	m.first = 0
+}
+
+// Restart forgets the tasks of a node, which has booted.
+func (t *Tracker) Restart(node string) {
+	if m := t.machine(node); m != nil {
+		m.reset()
+	}
+}
+
+// Event handles one event and returns the histories that belong on its records, valid until the next call. A late event
+// comes after others with higher serials: what it says is applied only where the state is not already past it.
+func (t *Tracker) Event(e *record.Event, late bool) []Mark {
+	t.marks = t.marks[:0]
+	if e.Records[0].Kind == record.Unreadable {
+		return nil
+	}
+	m := t.machine(e.Node)
+	if m == nil {
+		return nil
+	}
+	t.counts.Events++
+	if e.Ordered {
+		m.lookBefore(e.Time)
+		if m.first == 0 {
+			m.first = e.Time
+		}
+	}
+	if e.Call >= 0 {
+		t.callEvent(m, e, late)
+	} else {
+		t.plainEvent(m, e)
+	}
+	for i := range e.Records {
+		switch e.Records[i].Kind {
+		case record.Target:
+			t.target(m, e, i)
+		case record.ConfigChange:
+			t.configChange(e, i)
+		}
+	}
+	return t.marks
+}
+
+func (t *Tracker) mark(i int, target bool, x *task.Exec) {
+	if x != nil {
+		t.marks = append(t.marks, Mark{i, target, x})
+	}
+}
+
+// callEvent handles an event with a SYSCALL or URINGOP record.
+func (t *Tracker) callEvent(m *machine, e *record.Event, late bool) {
+	c := &t.call
+	if !c.Parse(e.Body(e.Call)) {
+		t.counts.Unknown++
+		return
+	}
+	n := news{pid: c.PID, ppid: c.PPID, at: e.Time, late: late}
+	if c.Exe != nil {
+		t.comm = record.AppendDecoded(t.comm[:0], c.Comm)
+		t.exe = record.AppendDecoded(t.exe[:0], c.Exe)
+		n.comm, n.exe = t.comm, trimDeleted(t.exe)
+	}
+	call := abi.Other
+	if e.Records[e.Call].Kind == record.Syscall {
+		call = abi.Lookup(c.Arch, c.Number)
+	}
+	n.exec = call == abi.Exec && c.Succeeded
+	k := m.subject(&n)
+	switch {
+	case n.exec:
+		m.exec(k, &n)
+	case call == abi.ExitGroup:
+		m.End(k, e.Time)
+	case c.Succeeded:
+		m.called(k, &n, call, c)
+	}
+	if k.Exec == nil {
+		t.counts.Unknown++
+	}
+	t.mark(e.Call, false, k.Exec)
+}
+
+// called applies a system call that succeeded and makes tasks or namespaces.
+func (m *machine) called(k *task.Task, n *news, call abi.Call, c *record.Call) {
+	flags := c.A0
+	switch call {
+	case abi.Clone:
+		if abi.CloneFlagsArg(c.Arch) == 1 {
+			flags = c.A1
+		}
+		m.fork(k, fork{at: n.at, late: n.late, child: c.Exit, flags: flags})
+	case abi.Clone3:
+		m.fork(k, fork{at: n.at, late: n.late, child: c.Exit, clone3: true})
+	case abi.Fork, abi.VFork:
+		m.fork(k, fork{at: n.at, late: n.late, child: c.Exit})
+	case abi.Unshare:
+		if flags&cloneNewPID != 0 {
+			k.Spawns, k.SpawnInit = task.Apart, 0
+		}
+	case abi.SetNS:
+		// With 0 the file descriptor may be that of any namespace: whether the children's pids are keys here is
+		// then unknown, which is handled as if they were not.
+		if c.A1 == 0 || c.A1&cloneNewPID != 0 {
+			k.Spawns, k.SpawnInit = task.Joined, 0
+		}
+	}
+}
+
+// plainEvent handles an event without a system call: each record with a pid= of its own names its task.
+func (t *Tracker) plainEvent(m *machine, e *record.Event) {
+	for i := range e.Records {
+		r := &e.Records[i]
+		if r.Kind == record.Unreadable || r.Kind == record.Target || r.Kind == record.End || r.Kind == record.Title {
+			continue
+		}
+		v, ok := record.Find(e.Body(i), "pid")
+		if !ok {
+			continue
+		}
+		pid, ok := record.PID(v)
+		if !ok {
+			continue
+		}
+		k := m.at(pid, e.Time)
+		if k == nil || k.Exec == nil {
+			t.counts.Unknown++
+			continue
+		}
+		k.Last = max(k.Last, e.Time)
+		t.mark(i, false, k.Exec)
+		if r.Kind == record.Abend {
+			m.End(k, e.Time)
+		}
+	}
+}
+
+// at finds the task that had a pid at a time: one that had ended before is not it.
+func (m *machine) at(pid uint32, at int64) *task.Task {
+	k := m.Lookup(pid)
+	if k == nil || !k.Lives() && at > k.Ended {
+		return nil
+	}
+	return k
+}
+
+// target finds the task a signal was sent to. One that has ended still is it: until its parent has waited for it, its
+// number is not given away.
+func (t *Tracker) target(m *machine, e *record.Event, i int) {
+	v, _ := record.Find(e.Body(i), "opid")
+	pid, ok := record.PID(v)
+	if !ok {
+		return
+	}
+	k := m.Lookup(pid)
+	if k == nil || k.Exec == nil {
+		t.counts.Unknown++
+		return
+	}
+	t.mark(i, true, k.Exec)
+}
+
+// configChange notices that auditing is switched off or a rule is taken away (kernel/audit.c: audit_log_config_change,
+// kernel/auditfilter.c: audit_log_rule_change).
+func (t *Tracker) configChange(e *record.Event, i int) {
+	var op, enabled string
+	for f := record.FieldsOf(e.Body(i)); f.Next(); {
+		switch string(f.Key) {
+		case "op":
+			op = string(f.Value)
+		case "audit_enabled":
+			enabled = string(f.Value)
+		}
+	}
+	if op == "remove_rule" || op == "set" && enabled == "0" {
+		t.counts.Switched++
+	}
+}

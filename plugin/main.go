@@ -1,0 +1,106 @@
+// Command audisp-history is an auditd plugin that writes the history of a task, every program executed from boot to
+// now, on the audit records that name it.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+)
+
+// version is set by the Makefile.
+var version = "dev"
+
+// Exit codes, as documented in the usage.
+const (
+	exitOK    = 0
+	exitError = 1 // something could not be read or written
+	exitUsage = 2 // the command line or the configuration is wrong
+)
+
+const usage = `audisp-history writes on each audit record how its process came to be.
+
+Usage:
+  audisp-history run [--config FILE]
+        Read records from standard input, as auditd's dispatcher writes them, and
+        append them with their histories to the configured file, until the input
+        ends or SIGTERM comes. Without arguments, as auditd may start it: the same.
+
+  audisp-history replay [--config FILE] [--proc DIR]... [--style field|record] FILE...
+        Read audit logs and write them with their histories to standard output, a
+        summary to standard error. FILE may be compressed with gzip; "-" is
+        standard input; rotated logs may be given in any order. Each DIR is laid
+        out like /proc: a look that takes effect at the moment it was taken.
+
+  audisp-history version
+        Print the version.
+
+Without --config, /etc/audit/audisp-history.yaml is read if it exists.
+
+Exit codes: 0 all is well; 1 something could not be read or written;
+2 the command line or the configuration is wrong.
+`
+
+// errUsage marks errors of the command line and the configuration.
+var errUsage = errors.New("usage")
+
+// stdio is what a command talks through.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func main() {
+	os.Exit(execute(os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// execute runs the command that args name and returns the exit code.
+func execute(args []string, std stdio) int {
+	err := command(args, std)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errHelp):
+		fmt.Fprint(std.out, usage)
+		return exitOK
+	}
+	fmt.Fprintf(std.err, "audisp-history: %v\n", err)
+	if errors.Is(err, errUsage) {
+		return exitUsage
+	}
+	return exitError
+}
+
+func command(args []string, std stdio) error {
+	name := "run"
+	if len(args) > 0 {
+		name, args = args[0], args[1:]
+	}
+	switch name {
+	case "run":
+		return runCommand(args, std)
+	case "replay":
+		return replayCommand(args, std)
+	case "version", "--version", "-version":
+		fmt.Fprintln(std.out, versionLine())
+		return nil
+	case "help", "--help", "-help", "-h":
+		return errHelp
+	}
+	return usageError("there is no command %q; see audisp-history help", name)
+}
+
+func versionLine() string {
+	line := "audisp-history " + version
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				line += " commit " + s.Value
+			}
+		}
+	}
+	return line + " " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
+}

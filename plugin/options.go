@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"audisp-history/conf"
+	"audisp-history/enrich"
+	"audisp-history/enrich/history"
+	"audisp-history/enrich/task"
+	"audisp-history/enrich/text"
+)
+
+var errHelp = errors.New("help")
+
+// usageError is an error of the command line: exit code 2.
+func usageError(format string, args ...any) error {
+	return &marked{fmt.Errorf(format, args...), errUsage}
+}
+
+// marked is an error that is also another, without saying so in its text.
+type marked struct{ error, mark error }
+
+func (m *marked) Unwrap() []error { return []error{m.error, m.mark} }
+func (m *marked) Error() string   { return m.error.Error() }
+
+// parseFlags reads the flags of a command, which define has set up, and returns what follows them.
+func parseFlags(command string, args []string, define func(*flag.FlagSet)) ([]string, error) {
+	set := flag.NewFlagSet(command, flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	define(set)
+	if err := set.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil, errHelp
+		}
+		return nil, usageError("%s: %w; see audisp-history help", command, err)
+	}
+	return set.Args(), nil
+}
+
+// texts is a flag that may be given several times.
+type texts []string
+
+func (t *texts) String() string     { return strings.Join(*t, ",") }
+func (t *texts) Set(s string) error { *t = append(*t, s); return nil }
+
+// loadConfig reads the file of --config, or the default one if it is there.
+func loadConfig(path string) (conf.Config, error) {
+	optional := path == ""
+	if optional {
+		path = conf.DefaultPath
+	}
+	c, err := conf.Load(path)
+	if optional && errors.Is(err, fs.ErrNotExist) {
+		return conf.Default(), nil
+	}
+	if err != nil {
+		return c, &marked{err, errUsage}
+	}
+	return c, nil
+}
+
+// streamConfig is the part of the configuration that the enrichment needs.
+func streamConfig(c *conf.Config) enrich.Config {
+	return enrich.Config{
+		Node: c.Node,
+		Limits: task.Limits{
+			Tasks: c.Limits.Tasks,
+			Ended: c.Limits.Ended,
+			Execs: c.Limits.Execs,
+			Depth: c.Limits.Depth,
+		},
+		PendingForks: c.Limits.PendingForks,
+		OpenEvents:   c.Limits.OpenEvents,
+		Wait:         holeWait,
+	}
+}
+
+// holeWait is how long events wait for a missing one before them, in milliseconds.
+const holeWait = 1000
+
+// textFormat makes the format that the configuration asks for.
+func textFormat(c *conf.Config) *text.Format {
+	cut := history.Middle
+	if c.History.Cut == conf.CutFront {
+		cut = history.Front
+	}
+	style := text.Field
+	if c.History.Style == conf.StyleRecord {
+		style = text.Record
+	}
+	return text.New(style, history.NewRenderer(cut, c.History.MaxBytes))
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// summary says what a replay read and did.
+func (r *replay) summary(w io.Writer) {
+	c := r.stream.Counts()
+	line := func(name string, n uint64, note string) {
+		if note != "" {
+			note = "  " + note
+		}
+		fmt.Fprintf(w, "%-22s %10d%s\n", name, n, note)
+	}
+	line("records", c.Lines, "")
+	line("events", c.Events, "")
+	line("tasks", uint64(c.Tasks.Tasks), fmt.Sprintf("live at the end; %d forks, %d execs, %d exits", c.Tasks.Forks, c.Tasks.Execed, c.Tasks.Exits))
+	line("histories written", r.format.Written, "")
+	line("inferred", c.Tasks.InferredExecs, "execs that no record showed, marked via=")
+	line("without history", c.Tracker.Unknown, "records of tasks of which nothing is known")
+	line("gaps", c.Holes+c.Tracker.Switched, fmt.Sprintf("%d events lost; rules or auditing taken away %d times", c.Lost, c.Tracker.Switched))
+	for _, l := range r.stream.Losses() {
+		fmt.Fprintf(w, "  lost %d from serial %d on, between %s and %s\n", l.Count, l.First, stamp(l.From), stamp(l.To))
+	}
+	line("lines not understood", c.Unreadable, "passed through")
+	if n := c.LateEvents; n > 0 {
+		line("late events", n, "came after they were given up")
+	}
+	if n := c.Restarts; n > 0 {
+		line("restarts", n, "serials began again: a boot")
+	}
+	if n := c.CutEvents + r.format.NoRoom + c.Tasks.EvictedTasks + c.Tasks.EvictedEnded + c.Tasks.FoldedHistories; n > 0 {
+		fmt.Fprintf(w, "limits: %d events cut, %d histories without room, %d tasks and %d ended ones forgotten, %d histories folded\n",
+			c.CutEvents, r.format.NoRoom, c.Tasks.EvictedTasks, c.Tasks.EvictedEnded, c.Tasks.FoldedHistories)
+	}
+}
+
+func stamp(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// progress shows how far a replay is, on a terminal.
+type progress struct {
+	w     io.Writer // nil if it is no terminal
+	total int64
+	shown int64
+}
+
+func newProgress(w io.Writer) *progress {
+	if f, ok := w.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull {
+			return &progress{w: w}
+		}
+	}
+	return &progress{}
+}
+
+// show draws the bar, if it has moved by a hundredth.
+func (p *progress) show(done int64) {
+	if p.w == nil || p.total == 0 {
+		return
+	}
+	percent := min(done*100/p.total, 100)
+	if percent == p.shown {
+		return
+	}
+	p.shown = percent
+	const width = 40
+	bar := make([]byte, width)
+	for i := range bar {
+		bar[i] = '.'
+		if int64(i)*100 < percent*width {
+			bar[i] = '#'
+		}
+	}
+	fmt.Fprintf(p.w, "\r[%s] %3d %%", bar, percent)
+}
+
+// clear takes the bar away.
+func (p *progress) clear() {
+	if p.w != nil && p.shown > 0 {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}
