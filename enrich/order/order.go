@@ -41,6 +41,7 @@ type Order struct {
 	handler Handler
 	wait    int64
 	nodes   map[string]*sequence
+	list    []*sequence // the same, in the order in which they came
 	last    *sequence
 	Late    uint64 // events that came after they were given up
 }
@@ -106,6 +107,7 @@ func (o *Order) sequence(e *record.Event) *sequence {
 		}
 		s = &sequence{node: e.Node}
 		o.nodes[e.Node] = s
+		o.list = append(o.list, s)
 	}
 	o.last = s
 	return s
@@ -253,14 +255,14 @@ func (o *Order) release(s *sequence) {
 
 // Tick gives up what has been waited for long enough. Call it now and then while no events come.
 func (o *Order) Tick(now int64) {
-	for _, s := range o.nodes {
+	for _, s := range o.list {
 		o.settle(s, now)
 	}
 }
 
 // Flush hands on all that waits: the stream has ended.
 func (o *Order) Flush(now int64) {
-	for _, s := range o.nodes {
+	for _, s := range o.list {
 		for s.held > 0 || len(s.strays) > 0 {
 			o.release(s)
 			if len(s.strays) > 0 {
@@ -273,7 +275,7 @@ func (o *Order) Flush(now int64) {
 // Held is how many events wait.
 func (o *Order) Held() int {
 	n := 0
-	for _, s := range o.nodes {
+	for _, s := range o.list {
 		n += s.held + len(s.strays)
 	}
 	return n

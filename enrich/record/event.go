@@ -5,6 +5,7 @@ type Record struct {
 	Kind Kind
 	// Where in the event's bytes the line begins, its body begins and the line ends, newline included.
 	start, body, end int
+	raw              int // where its raw part ends, 0 if nobody has asked
 }
 
 // An Event is the records that share a node, a time and a serial, in the order they came in. It and all that it hands
@@ -35,14 +36,18 @@ func (e *Event) Line(i int) []byte { r := e.Records[i]; return e.data[r.start:r.
 
 // Body is the raw body of the i-th record: what the kernel or a program wrote, without what auditd added.
 func (e *Event) Body(i int) []byte {
-	r := e.Records[i]
-	return e.data[r.body : r.start+e.RawEnd(i)]
+	raw := e.RawEnd(i)
+	r := &e.Records[i]
+	return e.data[r.body : r.start+raw]
 }
 
 // RawEnd is where in Line(i) the raw part ends: the place to add a field.
 func (e *Event) RawEnd(i int) int {
-	r := e.Records[i]
-	return max(Raw(e.Line(i), r.Kind == User || r.Kind == Daemon), r.body-r.start)
+	r := &e.Records[i]
+	if r.raw == 0 {
+		r.raw = r.start + max(Raw(e.Line(i), r.Kind == User || r.Kind == Daemon), r.body-r.start)
+	}
+	return r.raw - r.start
 }
 
 // Header reads the header of the i-th record once more.
@@ -54,5 +59,5 @@ func (e *Event) add(line []byte, kind Kind, body int) {
 	if e.Call < 0 && (kind == Syscall || kind == Uring) {
 		e.Call = len(e.Records)
 	}
-	e.Records = append(e.Records, Record{kind, start, start + body, start + len(line)})
+	e.Records = append(e.Records, Record{Kind: kind, start: start, body: start + body, end: start + len(line)})
 }

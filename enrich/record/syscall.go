@@ -122,11 +122,11 @@ func (c *Call) parseUsual(body []byte) bool {
 	}
 	c.A0 = r.hex(" a0=")
 	c.A1 = r.hex(" a1=")
-	r.find(" ppid=")
+	r.find("ppid=")
 	c.PPID = r.pid("")
 	c.PID = r.pid(" pid=")
 	// Between them stand numbers and the name of a terminal, none of them chosen by a user.
-	r.find(" comm=")
+	r.find("comm=")
 	c.Comm = r.value()
 	r.require(" exe=")
 	c.Exe = r.value()
@@ -149,9 +149,10 @@ func (r *reader) has(s string) bool {
 
 func (r *reader) require(s string) { r.ok = r.has(s) && r.ok }
 
+// find goes on behind the text s, which must follow a blank. It is fast where the first byte of s is rare.
 func (r *reader) find(s string) {
 	i := bytes.Index(r.rest, []byte(s))
-	if i < 0 {
+	if i < 1 || r.rest[i-1] != ' ' {
 		r.ok = false
 		return
 	}

@@ -128,10 +128,11 @@ func (t *Table) All(yield func(*Task) bool) {
 
 // New enters a task whose creator may be nil, with a history copied from base. Who had its pid before has ended.
 func (t *Table) New(pid uint32, creator *Task, base *Exec, start int64) *Task {
+	base = base.hold() // first: the task to drop may be the last that holds it
 	if old := t.tasks[pid]; old != nil {
 		t.drop(old, start)
 	}
-	k := &Task{PID: pid, Creator: creator, Exec: base.hold(), Start: start, Last: start}
+	k := &Task{PID: pid, Creator: creator, Exec: base, Start: start, Last: start}
 	if creator != nil {
 		creator.Creator = creator.Ancestor() // keeps the line of the dead short
 		k.PPID, k.Foreign, k.Init = creator.PID, creator.Foreign, creator.Init

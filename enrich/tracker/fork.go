@@ -38,7 +38,7 @@ func (m *machine) fork(caller *task.Task, f fork) {
 	f.foreign = f.flags&cloneNewPID != 0 || caller.Spawns != task.Here
 	if caller.Foreign {
 		if !m.forks.confirm(f) {
-			m.forks.add(m, f)
+			m.addFork(f)
 		}
 		return
 	}
@@ -72,7 +72,7 @@ func (m *machine) child(f fork) {
 		m.Execute(k, []byte(e.Name), []byte(e.Exe), e.Start, e.Via)
 	}
 	if ended > 0 {
-		m.End(k, ended)
+		m.end(k, ended)
 	}
 }
 
@@ -131,106 +131,4 @@ func (f fork) born(k *task.Task) {
 	if f.flags&cloneNewPID != 0 {
 		k.Init = k.PID
 	}
-}
-
-const (
-	// perCaller is how many forks of one task may wait for the child's first record.
-	perCaller = 64
-	// soon is how long, in milliseconds, a fork is believed to be the one of a child whose first record is an exec,
-	// if its caller has executed something since.
-	soon = 5000
-	// earlyLimit is how many children may wait for the record of their fork.
-	earlyLimit = 1024
-)
-
-// forks are those made in other pid namespaces: the number that the caller got is not the child's pid in records, so
-// they wait for the first record of an unknown task with the right parent. Some are threads and never show one.
-type forks struct {
-	limit   int
-	waiting []fork // oldest first
-	early   []*task.Task
-}
-
-// add keeps a fork until its child shows up.
-func (w *forks) add(m *machine, f fork) {
-	f.exec = m.Hold(f.exec)
-	mine, first := 0, -1
-	for i := range w.waiting {
-		if w.waiting[i].caller == f.caller {
-			if mine++; first < 0 {
-				first = i
-			}
-		}
-	}
-	switch {
-	case mine >= perCaller:
-		w.drop(m, first)
-	case len(w.waiting) >= max(w.limit, 1):
-		w.drop(m, 0)
-	}
-	w.waiting = append(w.waiting, f)
-}
-
-func (w *forks) drop(m *machine, i int) {
-	m.tracker.counts.Unmatched++
-	m.Release(w.waiting[i].exec)
-	w.waiting = append(w.waiting[:i], w.waiting[i+1:]...)
-}
-
-// match finds the fork that made an unknown task, and takes it: the newest that is not after the record. The caller of
-// the fork releases its history.
-func (w *forks) match(m *machine, parent *task.Task, n *news) (fork, bool) {
-	best := -1
-	for i := len(w.waiting) - 1; i >= 0; i-- {
-		f := &w.waiting[i]
-		if f.at > n.at || !w.fits(f, parent, n) {
-			continue
-		}
-		if f.ppid == n.ppid {
-			best = i
-			break
-		}
-		if best < 0 {
-			best = i
-		}
-	}
-	if best < 0 {
-		return fork{}, false
-	}
-	f := w.waiting[best]
-	w.waiting = append(w.waiting[:best], w.waiting[best+1:]...)
-	return f, true
-}
-
-// fits reports whether the child of a fork may be the task that a record with the given parent shows: one whose parent
-// has died names a subreaper or the init of its namespace instead.
-func (w *forks) fits(f *fork, parent *task.Task, n *news) bool {
-	if f.ppid != n.ppid {
-		if f.caller.Lives() || parent.PID != f.caller.Init && !f.caller.Descends(parent.PID) {
-			return false
-		}
-	}
-	if !n.exec {
-		return n.exe == nil || f.exec == nil || sameProgram(f.exec.Exe, n.exe)
-	}
-	return f.exec == f.caller.Exec || n.at-f.at <= soon
-}
-
-func (w *forks) addEarly(k *task.Task) {
-	if len(w.early) >= earlyLimit {
-		w.early = append(w.early[:0], w.early[1:]...)
-	}
-	w.early = append(w.early, k)
-}
-
-// confirm finds the child of a fork among those that showed up before it.
-func (w *forks) confirm(f fork) bool {
-	for i, k := range w.early {
-		if k.PPID == f.ppid && k.Creator != nil && k.Start >= f.at && k.Early {
-			k.Early, k.Undated = false, false
-			w.early = append(w.early[:i], w.early[i+1:]...)
-			return true
-		}
-	}
-	return false
 }

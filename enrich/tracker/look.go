@@ -81,7 +81,7 @@ func (m *machine) endUnseen() {
 			m.Forget(k)
 			continue
 		}
-		m.End(k, m.looked.begin)
+		m.end(k, m.looked.begin)
 	}
 }
 
@@ -146,7 +146,7 @@ func (m *machine) enter(p, shown *procfs.Process, l *procfs.Look) *task.Task {
 	case parent != nil:
 		base = parent.Exec
 		born = fork{caller: parent}
-		if f, ok := m.forks.match(m, parent, &n); ok {
+		if f, ok := m.matchFork(parent, &n); ok {
 			base, born = f.exec, f
 			defer m.Release(f.exec)
 		}

@@ -83,7 +83,7 @@ func (m *machine) place(n *news) *task.Task {
 		k.PPID, k.Early, k.Undated, k.Foreign = n.ppid, true, true, true
 		return k
 	}
-	if f, ok := m.forks.match(m, parent, n); ok {
+	if f, ok := m.matchFork(parent, n); ok {
 		k := m.New(n.pid, f.caller, f.exec, f.at)
 		m.Release(f.exec)
 		k.PPID = n.ppid

@@ -132,7 +132,7 @@ func (t *Tracker) machine(node string) *machine {
 func (m *machine) reset() {
 	m.tracker.made++
 	m.Table = task.NewTable(m.tracker.config.Limits, m.tracker.made<<44)
-	m.forks = forks{limit: m.tracker.config.PendingForks}
+	m.forks = newForks(m.tracker.config.PendingForks)
 	m.first = 0
 }
 
@@ -206,7 +206,7 @@ func (t *Tracker) callEvent(m *machine, e *record.Event, late bool) {
 	case n.exec:
 		m.exec(k, &n)
 	case call == abi.ExitGroup:
-		m.End(k, e.Time)
+		m.end(k, e.Time)
 	case c.Succeeded:
 		m.called(k, &n, call, c)
 	}
@@ -265,7 +265,7 @@ func (t *Tracker) plainEvent(m *machine, e *record.Event) {
 		k.Last = max(k.Last, e.Time)
 		t.mark(i, false, k.Exec)
 		if r.Kind == record.Abend {
-			m.End(k, e.Time)
+			m.end(k, e.Time)
 		}
 	}
 }

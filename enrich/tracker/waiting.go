@@ -1,0 +1,138 @@
+package tracker
+
+import (
+	"slices"
+
+	"audisp-history/enrich/task"
+)
+
+const (
+	// perParent is how many forks with one parent may wait for the child's first record.
+	perParent = 64
+	// orphanLimit is how many forks of dead callers may.
+	orphanLimit = 1024
+	// earlyLimit is how many children may wait for the record of their fork.
+	earlyLimit = 1024
+	// soon is how long, in milliseconds, a fork is believed to be the one of a child whose first record is an exec,
+	// if its caller has executed something since.
+	soon = 5000
+)
+
+// forks are those made in other pid namespaces: the number that the caller got is not the child's pid in records, so
+// they wait for the first record of an unknown task with the right parent. Some are threads and never show one.
+type forks struct {
+	limit   int
+	count   int
+	waiting map[uint32][]fork // by the parent that the child will name, oldest first
+	orphans []fork            // those whose caller has ended: the child will name another; oldest first
+	early   []*task.Task      // children that showed up before the record of their fork
+}
+
+func newForks(limit int) forks {
+	return forks{limit: max(limit, 1), waiting: make(map[uint32][]fork)}
+}
+
+// add keeps a fork until its child shows up.
+func (m *machine) addFork(f fork) {
+	w := &m.forks
+	m.Hold(f.exec)
+	list := append(w.waiting[f.ppid], f)
+	w.count++
+	if len(list) > perParent {
+		list = m.dropOldest(list)
+	}
+	w.waiting[f.ppid] = list
+	for ppid, list := range w.waiting {
+		if w.count <= w.limit {
+			break
+		}
+		m.keepForks(ppid, m.dropOldest(list))
+	}
+}
+
+func (m *machine) dropOldest(list []fork) []fork {
+	m.forks.count--
+	m.tracker.counts.Unmatched++
+	m.Release(list[0].exec)
+	return slices.Delete(list, 0, 1)
+}
+
+func (m *machine) keepForks(ppid uint32, list []fork) {
+	if len(list) == 0 {
+		delete(m.forks.waiting, ppid)
+		return
+	}
+	m.forks.waiting[ppid] = list
+}
+
+// orphan sees to it that forks are found whose caller ends: their children get another parent.
+func (m *machine) orphan(k *task.Task) {
+	w := &m.forks
+	list := w.waiting[k.PID]
+	if len(list) == 0 {
+		return
+	}
+	delete(w.waiting, k.PID)
+	for w.orphans = append(w.orphans, list...); len(w.orphans) > orphanLimit; {
+		w.orphans = m.dropOldest(w.orphans)
+	}
+}
+
+// end ends a task.
+func (m *machine) end(k *task.Task, at int64) {
+	m.orphan(k)
+	m.End(k, at)
+}
+
+// matchFork finds the fork that made an unknown task, and takes it: the newest that is not after the record. The caller
+// releases its history.
+func (m *machine) matchFork(parent *task.Task, n *news) (fork, bool) {
+	w := &m.forks
+	list := w.waiting[n.ppid]
+	for i := len(list) - 1; i >= 0; i-- {
+		if f := list[i]; f.fits(n) {
+			w.count--
+			m.keepForks(n.ppid, slices.Delete(list, i, i+1))
+			return f, true
+		}
+	}
+	// A child whose parent has died names a subreaper, or the init of its namespace.
+	for i := len(w.orphans) - 1; i >= 0; i-- {
+		if f := w.orphans[i]; f.fits(n) && (parent.PID == f.caller.Init || f.caller.Descends(parent.PID)) {
+			w.count--
+			w.orphans = slices.Delete(w.orphans, i, i+1)
+			return f, true
+		}
+	}
+	return fork{}, false
+}
+
+// fits reports whether the child of a fork may be the task that a record shows first.
+func (f *fork) fits(n *news) bool {
+	if f.at > n.at {
+		return false
+	}
+	if !n.exec {
+		return n.exe == nil || f.exec == nil || sameProgram(f.exec.Exe, n.exe)
+	}
+	return f.exec == f.caller.Exec || n.at-f.at <= soon
+}
+
+func (w *forks) addEarly(k *task.Task) {
+	if len(w.early) >= earlyLimit {
+		w.early = slices.Delete(w.early, 0, earlyLimit/2)
+	}
+	w.early = append(w.early, k)
+}
+
+// confirm finds the child of a fork among those that showed up before it.
+func (w *forks) confirm(f fork) bool {
+	for i, k := range w.early {
+		if k.PPID == f.ppid && k.Creator != nil && k.Start >= f.at && k.Early {
+			k.Early, k.Undated = false, false
+			w.early = slices.Delete(w.early, i, i+1)
+			return true
+		}
+	}
+	return false
+}
