@@ -155,6 +155,7 @@ func (h handler) Event(e *record.Event, late bool) {
 func (h handler) Lost(node string, first, count uint64, from, to int64) {
 	h.counts.Lost += count
 	h.counts.Holes++
+	h.tracker.Lose(node, to)
 	if len(h.losses) < maxLosses {
 		h.losses = append(h.losses, Loss{node, first, count, from, to})
 	}

@@ -335,6 +335,22 @@ func TestKernelThreadsAreKnownFromProcAndHaveNoHistory(t *testing.T) {
 	s.end()
 }
 
+func TestHelperOfAKernelThreadThatIsNewerThanTheLook(t *testing.T) {
+	s := newStory(t)
+	s.tell("1<0 exec init")
+	s.look("1<0 init", "2<0 kthreadd kernel")
+	s.tell(`
+		+3000 30<77 open as modprobe = modprobe:30!
+		31<77 open as modprobe       = modprobe:31!
+		# In a container a parent may just not have shown itself.
+		1<0   clone 20 20000000
+		20<1  exec box
+		20<1  fork 2
+		41<40 exec ls                = ls:41?
+	`)
+	s.end()
+}
+
 func TestUnrecordedExecIsSeen(t *testing.T) {
 	tell(t, `
 		1<0   fork 10
@@ -453,6 +469,22 @@ func TestHoleIsLoss(t *testing.T) {
 	}
 }
 
+func TestExecAfterAGapIsMarked(t *testing.T) {
+	tell(t, `
+		@102 1<0  fork 10
+		@103 10<1 exec sh
+		@104 10<1 fork 11
+		@105 1<0  fork 20
+		@106 20<1 exec cron
+		@120 11<10 exec ls   = init sh:10 ls:11?
+		# 10 is seen to run what it ran before; its next child is not in doubt.
+		@121 10<1  fork 12   = init sh:10
+		@122 12<10 exec vi   = init sh:10 vi:12
+		# 20 is not: it may have executed something unseen.
+		@123 21<20 exec job  = init cron:20 job:21?
+	`)
+}
+
 func TestArchitectureDecidesWhatANumberMeans(t *testing.T) {
 	for arch, exec := range map[string]string{"40000003": "11", "c00000b7": "221", "c00000f3": "221", "c0000102": "221", "c0000015": "11", "80000016": "11"} {
 		s := newStory(t)
@@ -538,7 +570,7 @@ func TestLateEventsChangeNothingThatIsPastThem(t *testing.T) {
 	// 104, the exec of two, is missing for so long that it is given up.
 	s.serial = 104
 	s.program["10"] = "three"
-	s.tell("10<1 exec three = init one:10 three:10")
+	s.tell("10<1 exec three = init one:10 three:10?")
 	for range 2100 {
 		s.tell("1<0 open")
 	}
@@ -547,7 +579,7 @@ func TestLateEventsChangeNothingThatIsPastThem(t *testing.T) {
 	s.tell("@104 +22 10<1 exec two")
 	s.program["10"] = "three"
 	s.at += 30000
-	s.tell("10<1 open = init one:10 three:10")
+	s.tell("10<1 open = init one:10 three:10?")
 	s.end()
 	if c := s.stream.Counts(); c.Lost != 1 || c.LateEvents != 1 {
 		t.Errorf("lost %d, late %d; want 1 and 1", c.Lost, c.LateEvents)

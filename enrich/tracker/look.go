@@ -55,7 +55,7 @@ func (m *machine) apply(l *procfs.Look) {
 		} else {
 			m.refresh(k, p, l)
 		}
-		k.Last = max(k.Last, min(m.looked.begin, max(k.Last, p.Start.UnixMilli())))
+		k.Last = max(k.Last, m.looked.begin)
 		k.ShownIn(m.lookID)
 		k.Provisional = false
 		if len(p.NamespacePIDs) > 0 {
@@ -66,6 +66,7 @@ func (m *machine) apply(l *procfs.Look) {
 		}
 	}
 	m.endUnseen()
+	m.whole = true
 }
 
 // endUnseen ends the tasks that the look does not show.

@@ -2,6 +2,7 @@ package tracker
 
 import (
 	"bytes"
+	"cmp"
 	"strings"
 
 	"audisp-history/enrich/task"
@@ -13,6 +14,7 @@ type news struct {
 	at        int64 // the event's time: the entry of the system call
 	comm, exe []byte
 	exec      bool // it has just executed what comm and exe say
+	doubtful  bool // what the task, or its parent, did in a gap before may be missing
 	late      bool // the event came after others with higher serials
 }
 
@@ -29,6 +31,9 @@ const (
 // subject finds the task a record is about, or places it.
 func (m *machine) subject(n *news) *task.Task {
 	k := m.at(n.pid, n.at)
+	if known := cmp.Or(k, m.Lookup(n.ppid)); known != nil {
+		n.doubtful = known.Last < m.gap
+	}
 	switch {
 	case k == nil, !k.Lives() && n.exec && !n.late: // nothing executes after its exit: the clock was set back
 		k = m.place(n)
@@ -76,7 +81,7 @@ func (m *machine) place(n *news) *task.Task {
 	switch {
 	case n.pid == initPID:
 		return m.placeInit(n.at)
-	case n.ppid == kthreadd || parent != nil && parent.Kernel:
+	case n.ppid == kthreadd || parent != nil && parent.Kernel || parent == nil && m.madeByKernel(n):
 		return m.placeHelper(parent, n)
 	case parent == nil:
 		k := m.New(n.pid, nil, nil, n.at)
@@ -119,10 +124,17 @@ func (m *machine) placeInit(at int64) *task.Task {
 
 var swapper = []byte("swapper/0")
 
+// madeByKernel reports whether a parent that nobody knows must be a kernel thread: those come without any record, so
+// where all tasks are known it is the only kind that can be new. A task in another pid namespace whose first record has
+// not come could be as well.
+func (m *machine) madeByKernel(n *news) bool {
+	return m.whole && m.forks.count == 0 && !n.late && n.ppid != n.pid && n.ppid != 0
+}
+
 // placeHelper enters a program that the kernel started. There is no record of its exec.
 func (m *machine) placeHelper(parent *task.Task, n *news) *task.Task {
 	if parent == nil {
-		parent = m.New(kthreadd, nil, nil, 0)
+		parent = m.New(n.ppid, nil, nil, 0)
 		parent.Kernel = true
 	}
 	k := m.New(n.pid, parent, nil, n.at)
@@ -150,12 +162,13 @@ func (m *machine) exec(k *task.Task, n *news) {
 		return
 	}
 	e := k.Exec
+	via := task.Recorded
 	switch {
 	case e == nil && k.Creator != nil && k.Creator.Kernel:
-		// The helper's first program is not known by name.
-		m.Execute(k, n.comm, n.exe, n.at, task.Helper)
-		return
-	case e == nil || e.PID != k.PID || e.Via == task.Recorded && !n.late:
+		via = task.Helper // whose first program is not known by name
+	case e == nil, n.doubtful && !n.late:
+		via = task.Seen // what was before it is not known
+	case e.PID != k.PID || e.Via == task.Recorded && !n.late:
 	case inferredFrom(e, n) && (e.Via == task.Seen && n.late || e.Via == task.Proc && n.at <= m.looked.end):
 		// The look, or a later record, had already shown this very exec.
 		m.Correct(e, n.comm, n.exe, n.at, task.Recorded)
@@ -164,7 +177,7 @@ func (m *machine) exec(k *task.Task, n *news) {
 		m.tracker.counts.Late++
 		return
 	}
-	m.Execute(k, n.comm, n.exe, n.at, task.Recorded)
+	m.Execute(k, n.comm, n.exe, n.at, via)
 }
 
 func inferredFrom(e *task.Exec, n *news) bool {

@@ -69,6 +69,8 @@ type machine struct {
 	looks   []*procfs.Look // that have not taken effect, the earliest first
 	lookID  uint32
 	looked  struct{ begin, end int64 } // the moment of the last one that did
+	whole   bool                       // a look has shown all tasks, and nothing was lost since
+	gap     int64                      // when the last gap ended: until then tasks may have done things unseen
 	first   int64                      // the time of the first event, as near to the boot as is known without /proc
 }
 
@@ -133,7 +135,7 @@ func (m *machine) reset() {
 	m.tracker.made++
 	m.Table = task.NewTable(m.tracker.config.Limits, m.tracker.made<<44)
 	m.forks = newForks(m.tracker.config.PendingForks)
-	m.first = 0
+	m.first, m.gap, m.whole = 0, 0, false
 }
 
 // Restart forgets the tasks of a node, which has booted.
@@ -141,6 +143,18 @@ func (t *Tracker) Restart(node string) {
 	if m := t.machine(node); m != nil {
 		m.reset()
 	}
+}
+
+// Lose says that events of a node are missing up to a time.
+func (t *Tracker) Lose(node string, to int64) {
+	if m := t.machine(node); m != nil {
+		m.lose(to)
+	}
+}
+
+func (m *machine) lose(to int64) {
+	m.whole = false
+	m.gap = max(m.gap, to)
 }
 
 // Event handles one event and returns the histories that belong on its records, valid until the next call. A late event
@@ -171,7 +185,7 @@ func (t *Tracker) Event(e *record.Event, late bool) []Mark {
 		case record.Target:
 			t.target(m, e, i)
 		case record.ConfigChange:
-			t.configChange(e, i)
+			t.configChange(m, e, i)
 		}
 	}
 	return t.marks
@@ -297,7 +311,7 @@ func (t *Tracker) target(m *machine, e *record.Event, i int) {
 
 // configChange notices that auditing is switched off or a rule is taken away (kernel/audit.c: audit_log_config_change,
 // kernel/auditfilter.c: audit_log_rule_change).
-func (t *Tracker) configChange(e *record.Event, i int) {
+func (t *Tracker) configChange(m *machine, e *record.Event, i int) {
 	var op, enabled string
 	for f := record.FieldsOf(e.Body(i)); f.Next(); {
 		switch string(f.Key) {
@@ -307,7 +321,11 @@ func (t *Tracker) configChange(e *record.Event, i int) {
 			enabled = string(f.Value)
 		}
 	}
-	if op == "remove_rule" || op == "set" && enabled == "0" {
+	switch {
+	case op == "remove_rule", op == "set" && enabled == "0":
 		t.counts.Switched++
+		m.lose(e.Time)
+	case op == "add_rule", op == "set" && enabled != "":
+		m.gap = max(m.gap, e.Time) // which is where a gap ends, if there was one
 	}
 }
