@@ -6,6 +6,8 @@
 package enrich
 
 import (
+	"slices"
+
 	"audisp-history/enrich/order"
 	"audisp-history/enrich/procfs"
 	"audisp-history/enrich/record"
@@ -21,6 +23,8 @@ type Config struct {
 	OpenEvents   int
 	// Wait is how long, in milliseconds of arrival time, the events behind a missing one wait for it.
 	Wait int64
+	// KernelThread may ask /proc, see tracker.Config.
+	KernelThread func(pid uint32) bool
 }
 
 // An Output gets the events in order, each with the histories that belong on its records. Both are valid during the
@@ -53,7 +57,21 @@ type Stream struct {
 	now       int64
 	counts    Counts
 	losses    []Loss
+	waiting   []waiter
 }
+
+// A waiter is the first event of a task, which waits for that of the fork that made it, or one behind such an event.
+type waiter struct {
+	event *record.Event
+	late  bool
+}
+
+// forkEvents is how many events may wait for a fork that is recorded after its child's first event, and forkWait for
+// how many milliseconds of arrival time.
+const (
+	forkEvents = 512
+	forkWait   = 200
+)
 
 // A Loss is a place in the stream where events are missing.
 type Loss struct {
@@ -70,7 +88,7 @@ func New(c Config, output Output) *Stream {
 	s := &Stream{output: output}
 	s.assembler = record.NewAssembler(c.OpenEvents, s.assembled)
 	s.order = order.New(c.Wait, handler{s})
-	s.tracker = tracker.New(tracker.Config{Limits: c.Limits, PendingForks: c.PendingForks, Node: c.Node})
+	s.tracker = tracker.New(tracker.Config{Limits: c.Limits, PendingForks: c.PendingForks, Node: c.Node, KernelThread: c.KernelThread})
 	return s
 }
 
@@ -101,6 +119,7 @@ func (s *Stream) Tick(now, wall int64) {
 	s.now = now
 	s.assembler.Tick(now)
 	s.order.Tick(now)
+	s.proceed(now)
 	s.tracker.Elapse(wall - record.MaxAge)
 }
 
@@ -117,6 +136,7 @@ func (s *Stream) Close(rest []byte) {
 func (s *Stream) flush() {
 	s.assembler.Flush()
 	s.order.Flush(s.now)
+	s.drain()
 }
 
 // Tracker is the stream's tracker, to ask for tasks.
@@ -145,14 +165,49 @@ func (s *Stream) assembled(e *record.Event) {
 type handler struct{ *Stream }
 
 func (h handler) Event(e *record.Event, late bool) {
-	if e.Records[0].Kind != record.End {
-		h.counts.Events++
+	if len(h.waiting) == 0 && (late || h.tracker.Ready(e)) {
+		h.handle(e, late)
+		return
 	}
-	h.output.Event(e, h.tracker.Event(e, late))
-	h.assembler.Release(e)
+	h.tracker.Foresee(e)
+	h.waiting = append(h.waiting, waiter{e, late})
+	h.proceed(h.now)
+}
+
+// proceed handles the events that wait, as far as they need not wait for those behind them.
+func (s *Stream) proceed(now int64) {
+	for len(s.waiting) > 0 {
+		w := s.waiting[0]
+		if !w.late && len(s.waiting) < forkEvents && now-w.event.Arrived < forkWait && !s.tracker.Ready(w.event) {
+			return
+		}
+		s.next()
+	}
+}
+
+func (s *Stream) next() {
+	w := s.waiting[0]
+	s.waiting = slices.Delete(s.waiting, 0, 1)
+	s.handle(w.event, w.late)
+}
+
+// drain handles all events that wait.
+func (s *Stream) drain() {
+	for len(s.waiting) > 0 {
+		s.next()
+	}
+}
+
+func (s *Stream) handle(e *record.Event, late bool) {
+	if e.Records[0].Kind != record.End {
+		s.counts.Events++
+	}
+	s.output.Event(e, s.tracker.Event(e, late))
+	s.assembler.Release(e)
 }
 
 func (h handler) Lost(node string, first, count uint64, from, to int64) {
+	h.drain()
 	h.counts.Lost += count
 	h.counts.Holes++
 	h.tracker.Lose(node, to)
@@ -162,6 +217,7 @@ func (h handler) Lost(node string, first, count uint64, from, to int64) {
 }
 
 func (h handler) Restarted(node string, _ uint64, _ int64) {
+	h.drain()
 	h.counts.Restarts++
 	h.tracker.Restart(node)
 }

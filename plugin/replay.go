@@ -35,6 +35,9 @@ func replayCommand(args []string, std stdio) error {
 	if len(files) == 0 {
 		return usageError("replay: no FILE given; use - to read standard input")
 	}
+	if first := slices.Index(files, "-"); first >= 0 && slices.Contains(files[first+1:], "-") {
+		return usageError("replay: - given twice; standard input can be read once only")
+	}
 	c, err := loadConfig(config)
 	if err != nil {
 		return err
@@ -60,6 +63,7 @@ func replayCommand(args []string, std stdio) error {
 		r.stream.Look(look)
 	}
 	err = r.play(sources)
+	r.progress.clear()
 	r.summary(std.err)
 	return err
 }
@@ -136,7 +140,6 @@ func (r *replay) play(s *sources) error {
 	}
 	r.stream.Close(nil)
 	r.write()
-	r.progress.clear()
 	if r.failed != nil {
 		return fmt.Errorf("replay: standard output: %w", r.failed)
 	}

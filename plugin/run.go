@@ -72,15 +72,23 @@ type runner struct {
 	begin  time.Time // the zero of arrival times, which must not jump with the clock
 	buf    []byte
 	broken bool // the output could not be written the last time
+	proc   *procfs.Reader
 }
 
 func newRunner(c *conf.Config, log zerolog.Logger) *runner {
 	r := &runner{format: textFormat(c), log: log, begin: time.Now()}
-	r.stream = enrich.New(streamConfig(c), r)
+	sc := streamConfig(c)
+	sc.KernelThread = r.kernelThread
+	r.stream = enrich.New(sc, r)
 	file, err := sink.NewFile(c.Output.Path, c.Output.Mode.FileMode())
 	r.file = file
 	r.report(err)
 	return r
+}
+
+// kernelThread asks /proc about a task, while there is one to ask.
+func (r *runner) kernelThread(pid uint32) bool {
+	return r.proc != nil && r.proc.KernelThread(int(pid))
 }
 
 // report says once that the output is broken, and once that it is well again.
@@ -100,6 +108,10 @@ func (r *runner) now() int64 { return time.Since(r.begin).Milliseconds() }
 func (r *runner) run(in io.Reader, proc string, signals <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	if reader, err := procfs.Open(proc); err == nil {
+		r.proc = reader
+		defer reader.Close() //nolint:errcheck // it was only read
+	}
 	looks := make(chan *procfs.Look, 1)
 	go func() { looks <- readLook(ctx, proc, r.log) }()
 	chunks := make(chan []byte, queueSize)
@@ -142,6 +154,10 @@ func (r *runner) run(in io.Reader, proc string, signals <-chan os.Signal) error 
 			r.log.Info().Str("signal", s.String()).Msg("ending")
 			quiet = time.After(silence)
 		case <-quiet:
+			if len(chunks) > 0 { // they came in time, and wait because the output is slow
+				quiet = time.After(silence)
+				continue
+			}
 			return r.finish(lines.Rest(), nil)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // summary says what a replay read and did.
@@ -50,7 +52,7 @@ type progress struct {
 
 func newProgress(w io.Writer) *progress {
 	if f, ok := w.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull {
+		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil { // as isatty(3) asks
 			return &progress{w: w}
 		}
 	}

@@ -35,7 +35,7 @@ func shuffle(r *rand.Rand, serials []uint64, window int) {
 }
 
 func TestAnyOrderWithinAWindowComesOutSorted(t *testing.T) {
-	for seed := range int64(300) {
+	for seed := range int64(100) {
 		r := rand.New(rand.NewSource(seed))
 		serials := span(100, 100+uint64(r.Intn(3000)))
 		sorted := slices.Clone(serials)

@@ -152,6 +152,23 @@ func TestAHoleThatIsNotFilledIsLoss(t *testing.T) {
 	}
 }
 
+// Events that take long are recorded with the time they began: one that is late is told from one of another boot by
+// the latest time of all that were handed on.
+func TestTimesAreNotInOrder(t *testing.T) {
+	b := settled(100)
+	slow := event(101)
+	slow.Time += 60_000
+	b.Add(slow, b.now)
+	b.now += wait
+	b.Tick(b.now)
+	b.add(102)
+	b.log = nil
+	late := event(100)
+	late.Time += 50_000
+	b.Add(late, b.now)
+	b.want(t, "late", "100 late")
+}
+
 func TestSeveralHolesDoNotEachWaitAnew(t *testing.T) {
 	b := settled(100)
 	b.add(101, 103, 105, 107, 109)

@@ -222,15 +222,30 @@ func (r *Reader) text(raw []byte, limit int) string {
 // since its number is not free yet. It reads pid's stat and nothing else. It fails where that may not be read, as
 // "not there" would be a lie.
 func (r *Reader) Start(pid int) (ticks uint64, found bool, err error) {
+	s, err := r.statOf(pid)
+	if s == nil {
+		return 0, false, err
+	}
+	return s.ticks, true, nil
+}
+
+// KernelThread reports whether pid is a thread of the kernel; false where that cannot be found out.
+func (r *Reader) KernelThread(pid int) bool {
+	s, err := r.statOf(pid)
+	return err == nil && s != nil && s.kernelThread()
+}
+
+// statOf reads pid's stat, nil if there is no such task.
+func (r *Reader) statOf(pid int) (*stat, error) {
 	line, err := r.readOf(pid, "/stat", maxStatFile)
 	if line == nil || err != nil {
-		return 0, false, err
+		return nil, err
 	}
 	s, err := parseStat(line)
 	if err != nil {
-		return 0, false, fmt.Errorf("read %s: %w: is it a /proc?", filepath.Join(r.root, strconv.Itoa(pid), "stat"), err)
+		return nil, fmt.Errorf("read %s: %w: is it a /proc?", filepath.Join(r.root, strconv.Itoa(pid), "stat"), err)
 	}
-	return s.ticks, true, nil
+	return &s, nil
 }
 
 // ThreadGroup is the thread group that pid belongs to, and whether there is a task of that number: pid itself if it is

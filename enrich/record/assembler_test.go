@@ -272,6 +272,16 @@ func TestOpenEventsAreBounded(t *testing.T) {
 	}
 }
 
+func TestTheOldestOpenEventGoesFirst(t *testing.T) {
+	for _, c := range []struct{ first, second string }{{"SYSCALL", "AVC"}, {"AVC", "SYSCALL"}} {
+		b := newBench(2)
+		b.add(c.first + " 1")
+		b.now = 5
+		b.add(c.second+" 2", "AVC 3")
+		b.want(t, "the third", "1 "+c.first)
+	}
+}
+
 func TestAnEventOfAMegabyteIsCut(t *testing.T) {
 	b := newBench(10)
 	long := "type=EXECVE msg=audit(1700000000.001:1): a1[0]=" + strings.Repeat("61", 4000) + "\n"

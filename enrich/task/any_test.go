@@ -191,7 +191,7 @@ func TestAnyOperationsWithLittleRoom(t *testing.T) {
 		l := Limits{Tasks: 3 + r.Intn(20), Ended: 1 + r.Intn(10), Execs: 10 + r.Intn(100), Depth: 16 + r.Intn(10)}
 		tab := NewTable(l, 0)
 		tab.New(1, nil, nil, 0)
-		for now := range int64(1000) {
+		for now := range int64(400) {
 			var all []*Task
 			for k := range tab.All {
 				all = append(all, k)

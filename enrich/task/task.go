@@ -6,9 +6,11 @@ type Task struct {
 	Exec    *Exec // the newest; nil for kernel threads and tasks of which nothing is known
 	Creator *Task // who forked it, nil if unknown; see Ancestor for the living
 
-	Start int64  // when it was forked, or first seen; milliseconds since 1970, UTC
-	Last  int64  // the latest moment it is known to have lived
-	Ended int64  // when it ended, 0 while it lives
+	Start int64 // when it was forked, or first seen; milliseconds since 1970, UTC
+	Last  int64 // the latest moment it is known to have lived
+	Ended int64 // when it ended, 0 while it lives
+	// Place is where the pids stood when it last executed something, for whoever follows their order.
+	Place int64
 	Ticks uint64 // start time as /proc shows it, 0 if never looked at
 
 	PID, PPID uint32 // PPID is the current parent
@@ -17,9 +19,11 @@ type Task struct {
 	look      uint32 // the last look that showed it
 
 	Kernel      bool // a kernel thread
-	Foreign     bool // it lives, or may live, in another pid namespace: what fork returns to it is no key here
+	Foreign     bool // it lives in another pid namespace: what fork returns to it is no key here
+	Unsure      bool // it may
 	Spawns      Spawn
 	Early       bool // placed by its own records, the fork that made it has not been seen
+	Shown       bool // a record of its own has been seen
 	Provisional bool // made by clone3, may be but a thread
 	FromProc    bool // first known from a look at /proc
 	Undated     bool // Start is when it was first seen, it may be older
@@ -33,7 +37,7 @@ type Spawn uint8
 const (
 	Here   Spawn = iota // in the task's own pid namespace
 	Apart               // in a new one, whose init is the first of them
-	Joined              // in one that was there before
+	Joined              // in one that was there before, which may be that of the task
 )
 
 // ShownIn notes that a look at /proc showed the task; WasShownIn asks for it.
@@ -96,6 +100,7 @@ type Table struct {
 	free   *Exec
 	spare  int
 	names  map[string]string
+	shared int // bytes of names
 
 	revision uint64
 	counts   Counts
@@ -135,7 +140,7 @@ func (t *Table) New(pid uint32, creator *Task, base *Exec, start int64) *Task {
 	k := &Task{PID: pid, Creator: creator, Exec: base, Start: start, Last: start}
 	if creator != nil {
 		creator.Creator = creator.Ancestor() // keeps the line of the dead short
-		k.PPID, k.Foreign, k.Init = creator.PID, creator.Foreign, creator.Init
+		k.PPID, k.Foreign, k.Unsure, k.Init = creator.PID, creator.Foreign, creator.Unsure, creator.Init
 	}
 	t.tasks[pid] = k
 	t.live++
@@ -286,15 +291,19 @@ func (t *Table) evict(keep *Task) {
 	}
 }
 
-// maxNames bounds the strings that are shared between execs; those in use live on without being shared.
-const maxNames = 1 << 16
+// maxNames and maxShared bound the strings that are shared between execs; those in use live on without being shared.
+const (
+	maxNames  = 1 << 16
+	maxShared = 8 << 20 // bytes
+)
 
 func (t *Table) intern(b []byte) string {
 	if s, ok := t.names[string(b)]; ok {
 		return s
 	}
-	if len(t.names) >= maxNames {
+	if t.shared += len(b); len(t.names) >= maxNames || t.shared > maxShared {
 		clear(t.names)
+		t.shared = len(b)
 	}
 	s := string(b)
 	t.names[s] = s

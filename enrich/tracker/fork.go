@@ -15,34 +15,51 @@ const (
 
 // A fork is a successful call that made a task, or a thread.
 type fork struct {
-	caller  *task.Task
-	exec    *task.Exec // the caller's newest then
-	ppid    uint32     // the parent the child will name
-	at      int64      // the call's entry
-	child   int64      // what it returned: the child's pid in the caller's pid namespace
-	flags   uint64
-	clone3  bool // the flags are not known
-	late    bool
-	foreign bool // the child is born into another pid namespace than the caller's
+	caller *task.Task
+	exec   *task.Exec // the caller's newest then
+	ppid   uint32     // the parent the child will name
+	at     int64      // the call's entry
+	child  int64      // what it returned: the child's pid in the caller's pid namespace
+	flags  uint64
+	clone3 bool // the flags are not known
+	late   bool
+	// The child's pid was given out between these places (see pidClock), or a little after.
+	low, high int64
 }
 
 // fork enters what a fork made.
 func (m *machine) fork(caller *task.Task, f fork) {
-	if f.flags&cloneThread != 0 || f.child <= 0 || f.child >= 1<<31 {
-		return
-	}
 	f.caller, f.exec, f.ppid = caller, m.historyAt(caller, f), caller.PID
 	if f.flags&cloneParent != 0 {
 		f.ppid = caller.PPID
 	}
-	f.foreign = f.flags&cloneNewPID != 0 || caller.Spawns != task.Here
-	if caller.Foreign {
+	f.low, f.high = max(m.clock.before(f.at), caller.Place), m.clock.top
+	if caller.Unsure && !f.late {
+		m.settleNamespace(caller, &f)
+	}
+	if caller.Foreign || caller.Unsure {
 		if !m.forks.confirm(f) {
 			m.addFork(f)
 		}
 		return
 	}
+	m.clock.born(uint32(f.child))
 	m.child(f)
+}
+
+// settleNamespace finds out where a caller lives by what its fork returned: elsewhere the numbers are lower.
+func (m *machine) settleNamespace(caller *task.Task, f *fork) {
+	if f.low == 0 {
+		return // no pid is known to compare with
+	}
+	caller.Unsure = false
+	if m.clock.next(uint32(f.child), f.low) {
+		return
+	}
+	caller.Foreign = true
+	if caller.Init != 0 {
+		caller.Init = caller.PID // made by clone3 into a new namespace; one that was joined has its init already
+	}
 }
 
 // historyAt is what the caller had executed when it forked. In the order of serials that is its history now; a late
@@ -119,16 +136,19 @@ func (m *machine) settled(k *task.Task, f fork) bool {
 // born sets where a child lives.
 func (f fork) born(k *task.Task) {
 	c := f.caller
-	k.Foreign, k.Init = c.Foreign || f.foreign, c.Init
-	if !f.foreign {
-		return
+	k.Foreign, k.Init, k.Unsure = c.Foreign, c.Init, c.Unsure
+	switch {
+	case f.flags&cloneNewPID != 0:
+		k.Foreign, k.Init = true, k.PID
+	case c.Spawns == task.Apart: // the first task of a namespace is its init
+		if c.SpawnInit == 0 {
+			c.SpawnInit = k.PID
+		}
+		k.Foreign, k.Init = true, c.SpawnInit
+	case c.Spawns == task.Joined:
+		k.Unsure, k.Init = !k.Foreign, 0
+	case f.clone3:
+		k.Unsure = !k.Foreign
 	}
-	// The first task of a namespace is its init. One that was joined has had its init before.
-	if c.Spawns == task.Apart && c.SpawnInit == 0 {
-		c.SpawnInit = k.PID
-	}
-	k.Init = c.SpawnInit
-	if f.flags&cloneNewPID != 0 {
-		k.Init = k.PID
-	}
+	k.Unsure = k.Unsure && !k.Foreign
 }

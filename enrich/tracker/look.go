@@ -59,14 +59,13 @@ func (m *machine) apply(l *procfs.Look) {
 		k.ShownIn(m.lookID)
 		k.Provisional = false
 		if len(p.NamespacePIDs) > 0 {
-			k.Foreign = len(p.NamespacePIDs) > 1
+			k.Foreign, k.Unsure = len(p.NamespacePIDs) > 1, false
 			if p.NamespacePIDs[len(p.NamespacePIDs)-1] == initPID {
 				k.Init = k.PID
 			}
 		}
 	}
 	m.endUnseen()
-	m.whole = true
 }
 
 // endUnseen ends the tasks that the look does not show.
@@ -92,7 +91,7 @@ func (m *machine) isProcess(k *task.Task, p *procfs.Process) bool {
 	if k.Kernel != p.KernelThread {
 		return false
 	}
-	if p.KernelThread || k.PPID == uint32(p.PPID) && k.Exec != nil && sameProgram(k.Exec.Exe, trimDeleted([]byte(p.Exe))) {
+	if p.KernelThread || k.PPID == uint32(p.PPID) && k.Exec != nil && sameProgram(k.Exec.Exe, program([]byte(p.Exe))) {
 		return true
 	}
 	return p.Start.UnixMilli() <= k.Last+lookSlack
@@ -103,7 +102,7 @@ func (m *machine) refresh(k *task.Task, p *procfs.Process, l *procfs.Look) {
 	if k.PID == initPID {
 		m.dateBoot(k, l)
 	}
-	exe := trimDeleted([]byte(p.Exe))
+	exe := program([]byte(p.Exe))
 	if p.KernelThread || len(exe) == 0 {
 		return
 	}
@@ -135,7 +134,7 @@ func (m *machine) enter(p, shown *procfs.Process, l *procfs.Look) *task.Task {
 	if parent != nil && !parent.Lives() {
 		parent = nil
 	}
-	exe := trimDeleted([]byte(p.Exe))
+	exe := program([]byte(p.Exe))
 	n := news{pid: uint32(p.PID), ppid: uint32(p.PPID), at: start + lookSlack, exe: exe}
 	var base *task.Exec
 	via := task.Proc
@@ -173,7 +172,7 @@ func (m *machine) enter(p, shown *procfs.Process, l *procfs.Look) *task.Task {
 // unchanged reports whether a process still runs what its parent does: it has only been forked. An exe or a command
 // line that cannot be read, as in a zombie, tells nothing.
 func unchanged(base *task.Exec, p, parent *procfs.Process) bool {
-	if p.Exe != "" && !sameProgram(base.Exe, trimDeleted([]byte(p.Exe))) {
+	if p.Exe != "" && !sameProgram(base.Exe, program([]byte(p.Exe))) {
 		return false
 	}
 	return parent == nil || parent.Cmdline == p.Cmdline || p.Cmdline == ""

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"strings"
 
+	"audisp-history/enrich/abi"
 	"audisp-history/enrich/task"
 )
 
@@ -13,6 +14,7 @@ type news struct {
 	pid, ppid uint32
 	at        int64 // the event's time: the entry of the system call
 	comm, exe []byte
+	call      abi.Call
 	exec      bool // it has just executed what comm and exe say
 	doubtful  bool // what the task, or its parent, did in a gap before may be missing
 	late      bool // the event came after others with higher serials
@@ -41,7 +43,10 @@ func (m *machine) subject(n *news) *task.Task {
 		m.tracker.counts.Reused++
 		k = m.place(n)
 	}
-	k.Provisional = false
+	if !k.Shown && !k.FromProc && !k.Undated {
+		m.clock.shown(n.pid, n.at)
+	}
+	k.Shown, k.Provisional = true, false
 	k.Last = max(k.Last, n.at)
 	if !n.exec && n.exe != nil {
 		m.compare(k, n)
@@ -59,7 +64,7 @@ func (m *machine) same(k *task.Task, n *news) bool {
 		return true
 	case k.PPID == 0, k.PID == initPID: // nothing was known of its parent
 	case n.ppid == initPID, n.ppid == k.Init, k.Descends(n.ppid):
-	case k.Foreign && k.Init == 0 && m.isInit(n.ppid): // it joined a namespace, we do not know which
+	case (k.Foreign || k.Unsure) && k.Init == 0 && m.isInit(n.ppid): // it joined a namespace, we do not know which
 	case k.Ancestor() == nil && (k.Exec == nil || sameProgram(k.Exec.Exe, n.exe)): // nothing is known of its ancestors
 	default:
 		return false
@@ -85,8 +90,11 @@ func (m *machine) place(n *news) *task.Task {
 		return m.placeHelper(parent, n)
 	case parent == nil:
 		k := m.New(n.pid, nil, nil, n.at)
-		k.PPID, k.Early, k.Undated, k.Foreign = n.ppid, true, true, true
+		k.PPID, k.Early, k.Undated, k.Unsure = n.ppid, true, true, true
 		return k
+	}
+	if f, ok := m.foreseen(n); ok && (!elsewhere(f.fork.caller) || !m.likelyFork(parent, n)) {
+		return m.placeForeseen(f, n)
 	}
 	if f, ok := m.matchFork(parent, n); ok {
 		k := m.New(n.pid, f.caller, f.exec, f.at)
@@ -96,9 +104,10 @@ func (m *machine) place(n *news) *task.Task {
 		return k
 	}
 	k := m.New(n.pid, parent, parent.Exec, n.at)
+	m.clock.shown(n.pid, n.at)
 	k.Early, k.Undated = true, true
-	fork{caller: parent, foreign: parent.Spawns != task.Here}.born(k)
-	if k.Foreign {
+	fork{caller: parent}.born(k)
+	if k.Foreign || k.Unsure {
 		m.forks.addEarly(k)
 	}
 	return k
@@ -124,11 +133,11 @@ func (m *machine) placeInit(at int64) *task.Task {
 
 var swapper = []byte("swapper/0")
 
-// madeByKernel reports whether a parent that nobody knows must be a kernel thread: those come without any record, so
-// where all tasks are known it is the only kind that can be new. A task in another pid namespace whose first record has
-// not come could be as well.
+// madeByKernel reports whether a parent that nobody knows is a kernel thread: those come without any record. Only /proc
+// can tell, for as long as it lives, which most kernel threads do.
 func (m *machine) madeByKernel(n *news) bool {
-	return m.whole && m.forks.count == 0 && !n.late && n.ppid != n.pid && n.ppid != 0
+	ask := m.tracker.config.KernelThread
+	return ask != nil && m == m.tracker.machines[""] && n.ppid != 0 && ask(n.ppid)
 }
 
 // placeHelper enters a program that the kernel started. There is no record of its exec.
@@ -138,7 +147,7 @@ func (m *machine) placeHelper(parent *task.Task, n *news) *task.Task {
 		parent.Kernel = true
 	}
 	k := m.New(n.pid, parent, nil, n.at)
-	k.PPID, k.Init, k.Undated, k.Foreign = n.ppid, initPID, true, false
+	k.PPID, k.Init, k.Undated, k.Foreign, k.Unsure = n.ppid, initPID, true, false, false
 	if !n.exec && n.exe != nil {
 		m.Execute(k, n.comm, n.exe, n.at, task.Helper)
 	}
@@ -160,6 +169,9 @@ func (m *machine) compare(k *task.Task, n *news) {
 func (m *machine) exec(k *task.Task, n *news) {
 	if !k.Lives() {
 		return
+	}
+	if !n.late {
+		k.Place = m.clock.top // an exec leaves one thread, which forks after it
 	}
 	e := k.Exec
 	via := task.Recorded
@@ -186,8 +198,15 @@ func inferredFrom(e *task.Exec, n *news) bool {
 
 var deleted = []byte(" (deleted)")
 
-// trimDeleted takes off what the kernel appends to the path of a file that is gone (fs/d_path.c: d_path).
-func trimDeleted(exe []byte) []byte { return bytes.TrimSuffix(exe, deleted) }
+// maxPath is how much of a path is kept, from its end: enough to tell programs apart, too little to fill the memory with.
+const maxPath = 512
+
+// program is the path of a program without what the kernel appends to that of a file that is gone (fs/d_path.c:
+// d_path).
+func program(exe []byte) []byte {
+	exe = bytes.TrimSuffix(exe, deleted)
+	return exe[max(len(exe)-maxPath, 0):]
+}
 
 // sameProgram reports whether two paths can be those of one program file. A path is as seen from the task's root
 // directory, so it loses its beginning in a chroot or after pivot_root.

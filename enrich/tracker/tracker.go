@@ -18,6 +18,9 @@ type Config struct {
 	PendingForks int // forks in other pid namespaces that may wait for their child's first record
 	// Node is the node= name of this machine, where looks at /proc belong. Records without node= are this machine's.
 	Node string
+	// KernelThread asks this machine's /proc whether a pid is that of a kernel thread; nil where there is no /proc to
+	// ask. It is asked about parents that are not known, only.
+	KernelThread func(pid uint32) bool
 }
 
 // A Mark says which history belongs on a record of an event.
@@ -51,6 +54,8 @@ type Tracker struct {
 	made     uint64
 	counts   Counts
 	call     record.Call
+	parsed   *record.Event // the event that call and news are of, until it has been handled
+	news     news
 	marks    []Mark
 	comm     []byte // scratch: decoded values
 	exe      []byte
@@ -69,9 +74,11 @@ type machine struct {
 	looks   []*procfs.Look // that have not taken effect, the earliest first
 	lookID  uint32
 	looked  struct{ begin, end int64 } // the moment of the last one that did
-	whole   bool                       // a look has shown all tasks, and nothing was lost since
-	gap     int64                      // when the last gap ended: until then tasks may have done things unseen
-	first   int64                      // the time of the first event, as near to the boot as is known without /proc
+	clock   pidClock
+	ahead   []aheadFork
+	pairs   map[uint32]*pairs // by the init of the namespace
+	gap     int64             // when the last gap ended: until then tasks may have done things unseen
+	first   int64             // the time of the first event, as near to the boot as is known without /proc
 }
 
 // Machine returns the table of a node's tasks, nil if nothing was heard of it.
@@ -135,7 +142,8 @@ func (m *machine) reset() {
 	m.tracker.made++
 	m.Table = task.NewTable(m.tracker.config.Limits, m.tracker.made<<44)
 	m.forks = newForks(m.tracker.config.PendingForks)
-	m.first, m.gap, m.whole = 0, 0, false
+	m.first, m.gap, m.clock, m.ahead = 0, 0, pidClock{}, nil
+	m.pairs = make(map[uint32]*pairs)
 }
 
 // Restart forgets the tasks of a node, which has booted.
@@ -148,13 +156,8 @@ func (t *Tracker) Restart(node string) {
 // Lose says that events of a node are missing up to a time.
 func (t *Tracker) Lose(node string, to int64) {
 	if m := t.machine(node); m != nil {
-		m.lose(to)
+		m.gap = max(m.gap, to)
 	}
-}
-
-func (m *machine) lose(to int64) {
-	m.whole = false
-	m.gap = max(m.gap, to)
 }
 
 // Event handles one event and returns the histories that belong on its records, valid until the next call. A late event
@@ -197,32 +200,47 @@ func (t *Tracker) mark(i int, target bool, x *task.Exec) {
 	}
 }
 
-// callEvent handles an event with a SYSCALL or URINGOP record.
-func (t *Tracker) callEvent(m *machine, e *record.Event, late bool) {
+// newsOf is what the system call of an event says of its task, false if that cannot be read.
+func (t *Tracker) newsOf(e *record.Event) (news, bool) {
 	c := &t.call
-	if !c.Parse(e.Body(e.Call)) {
-		t.counts.Unknown++
-		return
+	if t.parsed == e {
+		return t.news, true
 	}
-	n := news{pid: c.PID, ppid: c.PPID, at: e.Time, late: late}
+	t.parsed = nil
+	if !c.Parse(e.Body(e.Call)) {
+		return news{}, false
+	}
+	n := news{pid: c.PID, ppid: c.PPID, at: e.Time}
 	if c.Exe != nil {
 		t.comm = record.AppendDecoded(t.comm[:0], c.Comm)
 		t.exe = record.AppendDecoded(t.exe[:0], c.Exe)
-		n.comm, n.exe = t.comm, trimDeleted(t.exe)
+		n.comm, n.exe = t.comm, program(t.exe)
 	}
-	call := abi.Other
 	if e.Records[e.Call].Kind == record.Syscall {
-		call = abi.Lookup(c.Arch, c.Number)
+		n.call = abi.Lookup(c.Arch, c.Number)
 	}
-	n.exec = call == abi.Exec && c.Succeeded
+	n.exec = n.call == abi.Exec && c.Succeeded
+	t.parsed, t.news = e, n
+	return n, true
+}
+
+// callEvent handles an event with a SYSCALL or URINGOP record.
+func (t *Tracker) callEvent(m *machine, e *record.Event, late bool) {
+	n, ok := t.newsOf(e)
+	t.parsed = nil
+	if !ok {
+		t.counts.Unknown++
+		return
+	}
+	n.late = late
 	k := m.subject(&n)
 	switch {
 	case n.exec:
 		m.exec(k, &n)
-	case call == abi.ExitGroup:
+	case n.call == abi.ExitGroup:
 		m.end(k, e.Time)
-	case c.Succeeded:
-		m.called(k, &n, call, c)
+	case t.call.Succeeded:
+		m.called(k, &n, e.Serial)
 	}
 	if k.Exec == nil {
 		t.counts.Unknown++
@@ -231,20 +249,18 @@ func (t *Tracker) callEvent(m *machine, e *record.Event, late bool) {
 }
 
 // called applies a system call that succeeded and makes tasks or namespaces.
-func (m *machine) called(k *task.Task, n *news, call abi.Call, c *record.Call) {
-	flags := c.A0
-	switch call {
-	case abi.Clone:
-		if abi.CloneFlagsArg(c.Arch) == 1 {
-			flags = c.A1
+func (m *machine) called(k *task.Task, n *news, serial uint64) {
+	c := &m.tracker.call
+	if f, ok := forkOf(n.call, c, n.at); ok {
+		f.late = n.late
+		if taken := m.handled(serial); !taken || !elsewhere(k) {
+			m.fork(k, f)
 		}
-		m.fork(k, fork{at: n.at, late: n.late, child: c.Exit, flags: flags})
-	case abi.Clone3:
-		m.fork(k, fork{at: n.at, late: n.late, child: c.Exit, clone3: true})
-	case abi.Fork, abi.VFork:
-		m.fork(k, fork{at: n.at, late: n.late, child: c.Exit})
+		return
+	}
+	switch n.call {
 	case abi.Unshare:
-		if flags&cloneNewPID != 0 {
+		if c.A0&cloneNewPID != 0 {
 			k.Spawns, k.SpawnInit = task.Apart, 0
 		}
 	case abi.SetNS:
@@ -254,6 +270,24 @@ func (m *machine) called(k *task.Task, n *news, call abi.Call, c *record.Call) {
 			k.Spawns, k.SpawnInit = task.Joined, 0
 		}
 	}
+}
+
+// forkOf reads a call that may have made a task.
+func forkOf(call abi.Call, c *record.Call, at int64) (fork, bool) {
+	f := fork{at: at, child: c.Exit}
+	switch call {
+	case abi.Clone:
+		f.flags = c.A0
+		if abi.CloneFlagsArg(c.Arch) == 1 {
+			f.flags = c.A1
+		}
+	case abi.Clone3:
+		f.clone3 = true
+	case abi.Fork, abi.VFork:
+	default:
+		return f, false
+	}
+	return f, f.flags&cloneThread == 0 && f.child > 0 && f.child < 1<<31
 }
 
 // plainEvent handles an event without a system call: each record with a pid= of its own names its task.
@@ -321,11 +355,10 @@ func (t *Tracker) configChange(m *machine, e *record.Event, i int) {
 			enabled = string(f.Value)
 		}
 	}
-	switch {
-	case op == "remove_rule", op == "set" && enabled == "0":
+	if op == "remove_rule" || op == "set" && enabled == "0" {
 		t.counts.Switched++
-		m.lose(e.Time)
-	case op == "add_rule", op == "set" && enabled != "":
-		m.gap = max(m.gap, e.Time) // which is where a gap ends, if there was one
+	}
+	if op == "remove_rule" || op == "add_rule" || op == "set" && enabled != "" {
+		m.gap = max(m.gap, e.Time) // it ends with the last rule that comes back
 	}
 }

@@ -1,6 +1,7 @@
 package tracker
 
 import (
+	"cmp"
 	"slices"
 
 	"audisp-history/enrich/task"
@@ -36,12 +37,11 @@ func newForks(limit int) forks {
 func (m *machine) addFork(f fork) {
 	w := &m.forks
 	m.Hold(f.exec)
-	list := append(w.waiting[f.ppid], f)
+	w.waiting[f.ppid] = append(w.waiting[f.ppid], f)
 	w.count++
-	if len(list) > perParent {
-		list = m.dropOldest(list)
+	if list := w.waiting[f.ppid]; len(list) > perParent {
+		w.waiting[f.ppid] = m.dropOldest(list)
 	}
-	w.waiting[f.ppid] = list
 	for ppid, list := range w.waiting {
 		if w.count <= w.limit {
 			break
@@ -84,38 +84,94 @@ func (m *machine) end(k *task.Task, at int64) {
 	m.End(k, at)
 }
 
-// matchFork finds the fork that made an unknown task, and takes it: the newest that is not after the record. The caller
-// releases its history.
+// matchFork finds the fork that made an unknown task, and takes it. The caller releases its history.
 func (m *machine) matchFork(parent *task.Task, n *news) (fork, bool) {
 	w := &m.forks
+	var best candidate
 	list := w.waiting[n.ppid]
 	for i := len(list) - 1; i >= 0; i-- {
-		if f := list[i]; f.fits(n) {
-			w.count--
-			m.keepForks(n.ppid, slices.Delete(list, i, i+1))
-			return f, true
-		}
+		best.improve(m, &list[i], i, n)
 	}
+	direct := best.fork != nil
 	// A child whose parent has died names a subreaper, or the init of its namespace.
 	for i := len(w.orphans) - 1; i >= 0; i-- {
-		if f := w.orphans[i]; f.fits(n) && (parent.PID == f.caller.Init || f.caller.Descends(parent.PID)) {
-			w.count--
-			w.orphans = slices.Delete(w.orphans, i, i+1)
-			return f, true
+		if f := &w.orphans[i]; f.adopts(parent) && best.improve(m, f, i, n) {
+			direct = false
 		}
 	}
-	return fork{}, false
+	if best.fork == nil {
+		return fork{}, false
+	}
+	f := *best.fork
+	if direct {
+		m.keepForks(n.ppid, slices.Delete(list, best.index, best.index+1))
+	} else {
+		w.orphans = slices.Delete(w.orphans, best.index, best.index+1)
+	}
+	w.count--
+	m.pairUp(f.caller.Init, f.child, m.clock.place(n.pid))
+	return f, true
 }
 
-// fits reports whether the child of a fork may be the task that a record shows first.
-func (f *fork) fits(n *news) bool {
-	if f.at > n.at {
+// A candidate is the fork that is most likely the one of an unknown task: the one that was made when pids were about
+// that of the task and whose number in its namespace is in order with it, rather not by clone3, which most often makes
+// a thread, and of several the newest.
+type candidate struct {
+	fork    *fork
+	index   int
+	since   int64
+	crossed int
+	off     int64
+}
+
+func (c *candidate) improve(m *machine, f *fork, index int, n *news) bool {
+	place := m.clock.place(n.pid)
+	since, ok := f.fits(n, place)
+	if !ok {
 		return false
 	}
-	if !n.exec {
-		return n.exe == nil || f.exec == nil || sameProgram(f.exec.Exe, n.exe)
+	o := candidate{fork: f, index: index, since: since}
+	o.crossed, o.off = m.pairs[f.caller.Init].misfit(f.child, place)
+	if c.fork != nil && c.compare(&o) <= 0 {
+		return false
 	}
-	return f.exec == f.caller.Exec || n.at-f.at <= soon
+	*c = o
+	return true
+}
+
+// compare is negative if c is the better candidate, positive if o is.
+func (c *candidate) compare(o *candidate) int {
+	thread := func(f *fork) int {
+		if f.clone3 {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(c.since, o.since), cmp.Compare(thread(c.fork), thread(o.fork)),
+		cmp.Compare(c.crossed, o.crossed), cmp.Compare(c.off, o.off))
+}
+
+// adopts reports whether a task may have got the child of a fork whose caller has ended: the init of their namespace, or
+// a subreaper in it.
+func (f *fork) adopts(parent *task.Task) bool {
+	c := f.caller
+	if parent.PID == c.Init {
+		return true
+	}
+	return (parent.Init == c.Init || parent.Init == 0 || c.Init == 0) && c.Descends(parent.PID)
+}
+
+// fits reports whether the child of a fork may be the task that a record shows first, and how many pids were given out
+// since the fork until it got its own.
+func (f *fork) fits(n *news, place int64) (since int64, ok bool) {
+	if f.at > n.at || place <= f.low {
+		return 0, false
+	}
+	since = max(place-f.high, 0)
+	if !n.exec {
+		return since, n.exe == nil || f.exec == nil || sameProgram(f.exec.Exe, n.exe)
+	}
+	return since, f.exec == f.caller.Exec || n.at-f.at <= soon
 }
 
 func (w *forks) addEarly(k *task.Task) {

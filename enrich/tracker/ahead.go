@@ -1,0 +1,137 @@
+package tracker
+
+import (
+	"slices"
+
+	"audisp-history/enrich/abi"
+	"audisp-history/enrich/record"
+	"audisp-history/enrich/task"
+)
+
+// A task's first record often comes a few events before that of the fork that made it: a vfork returns when the child
+// has executed something, and on several CPUs so may a fork. Who hands events to a tracker may therefore let such an
+// event wait for a moment (Ready) and tell of the forks behind it (Foresee), so that the child is placed where it
+// belongs from its first record on.
+
+// An aheadFork is a fork that has been recorded but not handled yet.
+type aheadFork struct {
+	fork
+	serial       uint64
+	caller, ppid uint32
+	taken        bool // its child has been placed
+}
+
+// Ready reports whether an event can be handled now: false if it is the first of a task whose fork may follow soon.
+func (t *Tracker) Ready(e *record.Event) bool {
+	if e.Call < 0 {
+		return true
+	}
+	m := t.machine(e.Node)
+	if m == nil {
+		return true
+	}
+	n, ok := t.newsOf(e)
+	if !ok {
+		return true
+	}
+	k := m.at(n.pid, n.at)
+	if k != nil && (!k.Lives() || m.same(k, &n)) {
+		return true
+	}
+	parent := m.parent(&n)
+	if parent == nil || parent.Kernel || n.pid == initPID {
+		return true
+	}
+	if _, ok := m.foreseen(&n); ok {
+		return true
+	}
+	return elsewhere(parent) && m.likelyFork(parent, &n)
+}
+
+// Foresee notes what an event that waits says of forks.
+func (t *Tracker) Foresee(e *record.Event) {
+	if e.Call < 0 || e.Records[e.Call].Kind != record.Syscall {
+		return
+	}
+	m, c := t.machine(e.Node), &t.call
+	t.parsed = nil
+	if m == nil || !c.Parse(e.Body(e.Call)) || !c.Succeeded {
+		return
+	}
+	f, ok := forkOf(abi.Lookup(c.Arch, c.Number), c, e.Time)
+	if !ok {
+		return
+	}
+	f.low = m.clock.before(f.at)
+	f.ppid = c.PID
+	if f.flags&cloneParent != 0 {
+		f.ppid = c.PPID
+	}
+	m.ahead = append(m.ahead, aheadFork{fork: f, serial: e.Serial, caller: c.PID, ppid: f.ppid})
+}
+
+// handled takes a fork off those ahead when its own turn has come, and reports whether its child was placed by it.
+func (m *machine) handled(serial uint64) (taken bool) {
+	for i := range m.ahead {
+		if m.ahead[i].serial == serial {
+			taken = m.ahead[i].taken
+			m.ahead = slices.Delete(m.ahead, i, i+1)
+			return taken
+		}
+	}
+	return false
+}
+
+// foreseen finds the fork that made an unknown task among those ahead.
+func (m *machine) foreseen(n *news) (*aheadFork, bool) {
+	for i := range m.ahead {
+		f := &m.ahead[i]
+		if f.taken || f.at > n.at || f.fork.ppid != n.ppid {
+			continue
+		}
+		caller := m.Lookup(f.caller)
+		if caller == nil || !caller.Lives() {
+			continue
+		}
+		if elsewhere(caller) && m.clock.place(n.pid) > max(f.low, caller.Place) || !caller.Foreign && f.child == int64(n.pid) {
+			f.fork.caller = caller
+			return f, true
+		}
+	}
+	return nil, false
+}
+
+// elsewhere reports whether a task lives, or may live, in another pid namespace.
+func elsewhere(k *task.Task) bool { return k.Foreign || k.Unsure }
+
+// placeForeseen enters a task by a fork that is ahead.
+func (m *machine) placeForeseen(f *aheadFork, n *news) *task.Task {
+	f.taken = true
+	k := m.New(n.pid, f.fork.caller, f.fork.caller.Exec, f.at)
+	if k.Creator.Foreign {
+		m.pairUp(k.Creator.Init, f.child, m.clock.place(n.pid))
+	}
+	k.PPID, k.Early = n.ppid, true
+	f.born(k)
+	return k
+}
+
+// likelyFork reports whether there is a fork waiting that can hardly be another's than this task's.
+func (m *machine) likelyFork(parent *task.Task, n *news) bool {
+	place := m.clock.place(n.pid)
+	for _, f := range m.forks.waiting[n.ppid] {
+		if since, ok := f.fits(n, place); ok && since <= likely && (!f.clone3 || f.exec == parent.Exec) {
+			return true
+		}
+	}
+	for i := range m.forks.orphans {
+		f := &m.forks.orphans[i]
+		if since, ok := f.fits(n, place); ok && since <= likely && !f.clone3 && f.adopts(parent) {
+			return true
+		}
+	}
+	return false
+}
+
+// likely is how many pids may have been given out after a fork until its child got one.
+const likely = 16

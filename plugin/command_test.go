@@ -1,0 +1,87 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// TestMistakes: each ends with the right exit code, says what to do, and writes no records.
+func TestMistakes(t *testing.T) {
+	dir := t.TempDir()
+	unknownKey := write(t, "bad.yaml", []byte("output:\n  path: "+dir+"/log\n  colour: red\n"))
+	boot := captureFile("boot")
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		says []string
+	}{
+		{"unknown command", []string{"play"}, exitUsage, []string{`"play"`, "audisp-history help"}},
+		{"replay without a file", []string{"replay"}, exitUsage, []string{"no FILE", "use -"}},
+		{"replay, unknown flag", []string{"replay", "--fast", boot}, exitUsage, []string{"replay", "-fast", "audisp-history help"}},
+		{"replay, style", []string{"replay", "--style", "json", boot}, exitUsage, []string{`"json"`, "field or record"}},
+		{"replay, missing file", []string{"replay", boot, dir + "/none"}, exitError, []string{dir + "/none", "no such file"}},
+		{"replay, a directory", []string{"replay", dir}, exitError, []string{dir, "is a directory"}},
+		{"replay, not quite gzip", []string{"replay", write(t, "x.gz", []byte("\x1f\x8bnonsense"))}, exitError, []string{"x.gz", "gzip"}},
+		{"replay, empty --proc", []string{"replay", "--proc", dir, boot}, exitError, []string{"--proc", dir + "/"}},
+		{"replay, missing --proc", []string{"replay", "--proc", dir + "/none", boot}, exitError, []string{"--proc", dir + "/none"}},
+		{"replay, unknown key", []string{"replay", "--config", unknownKey, boot}, exitUsage, []string{unknownKey + ":3", "colour"}},
+		{"replay, missing configuration", []string{"replay", "--config", dir + "/none.yaml", boot}, exitUsage, []string{dir + "/none.yaml"}},
+		{"run, unknown key", []string{"run", "--config", unknownKey}, exitUsage, []string{unknownKey + ":3", "colour"}},
+		{"run, missing configuration", []string{"run", "--config", dir + "/none.yaml"}, exitUsage, []string{dir + "/none.yaml"}},
+		{"run, argument", []string{"run", "fast"}, exitUsage, []string{`"fast"`}},
+		{"run, unknown flag", []string{"run", "--fast"}, exitUsage, []string{"-fast", "audisp-history help"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := runArgs(strings.NewReader(""), c.args...)
+			if r.code != c.code {
+				t.Errorf("exit code %d, want %d", r.code, c.code)
+			}
+			for _, text := range append(c.says, "audisp-history: ") {
+				if !strings.Contains(r.err, text) {
+					t.Errorf("does not say %q: %s", text, r.err)
+				}
+			}
+			if r.out != "" {
+				t.Errorf("wrote %.100q", r.out)
+			}
+		})
+	}
+}
+
+// A /proc that lacks one file is refused with that file's name.
+func TestProcMisses(t *testing.T) {
+	for _, missing := range []string{"stat", "uptime"} {
+		t.Run(missing, func(t *testing.T) {
+			dir := untar(t, filepath.Join("..", "testdata", "captures", "gap", "proc.start.tar.gz"))
+			must(t, os.Remove(filepath.Join(dir, missing)))
+			r := runArgs(nil, "replay", "--proc", dir, captureFile("gap"))
+			if r.code != exitError || !strings.Contains(r.err, filepath.Join(dir, missing)) {
+				t.Errorf("exit code %d: %s", r.code, r.err)
+			}
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{{"help"}, {"--help"}, {"-h"}, {"run", "--help"}, {"replay", "-h"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			r := good(t, nil, args...)
+			if r.out != usage || r.err != "" {
+				t.Errorf("wrote %q, and %q on standard error", r.out, r.err)
+			}
+		})
+	}
+}
+
+func TestVersion(t *testing.T) {
+	for _, arg := range []string{"version", "--version"} {
+		out := good(t, nil, arg).out
+		if !strings.HasPrefix(out, "audisp-history dev ") || !strings.HasSuffix(out, runtime.Version()+" "+runtime.GOOS+"/"+runtime.GOARCH+"\n") {
+			t.Errorf("%s: %q", arg, out)
+		}
+	}
+}
