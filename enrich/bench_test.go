@@ -98,3 +98,60 @@ func nthLine(b []byte, n int) int {
 	}
 	return end
 }
+
+// BenchmarkParts is what the parts of the way cost, each with those before it, per record.
+func BenchmarkParts(b *testing.B) {
+	log := capture(b, "boot")
+	records := bytes.Count(log, []byte{'\n'})
+	for _, part := range []struct {
+		name string
+		make func() record.LineHandler
+	}{
+		{"lines", func() record.LineHandler { return nothing{} }},
+		{"events", func() record.LineHandler {
+			a := &assembling{}
+			a.assembler = record.NewAssembler(config.OpenEvents, func(e *record.Event) { a.assembler.Release(e) })
+			return a
+		}},
+		{"tasks", func() record.LineHandler {
+			t := &tracking{}
+			t.stream = enrich.New(config, t)
+			return t
+		}},
+		{"text", func() record.LineHandler {
+			w := newWriter(config, text.Field)
+			w.keep = false
+			return w
+		}},
+	} {
+		b.Run(part.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for left := b.N; left > 0; left -= records {
+				b.StopTimer()
+				h, end := part.make(), len(log)
+				if left < records {
+					end = nthLine(log, left)
+				}
+				var lines record.Lines
+				b.StartTimer()
+				lines.Feed(log[:end], h)
+			}
+		})
+	}
+}
+
+type nothing struct{}
+
+func (nothing) Line([]byte)  {}
+func (nothing) Piece([]byte) {}
+
+type assembling struct{ assembler *record.Assembler }
+
+func (a *assembling) Line(line []byte)  { a.assembler.Add(line, 0) }
+func (a *assembling) Piece(part []byte) { a.assembler.Pass(part, 0) }
+
+type tracking struct{ stream *enrich.Stream }
+
+func (t *tracking) Line(line []byte)                    { t.stream.Line(line, 0) }
+func (t *tracking) Piece(part []byte)                   { t.stream.Piece(part, 0) }
+func (t *tracking) Event(*record.Event, []tracker.Mark) {}

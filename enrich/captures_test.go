@@ -275,6 +275,15 @@ func TestLossesAreFound(t *testing.T) {
 	}
 }
 
+// TestSwitchingOffIsCounted: journald took auditing away in one capture, auditctl -D the rules, twice, in another.
+func TestSwitchingOffIsCounted(t *testing.T) {
+	for name, want := range map[string]uint64{"boot": 0, "gap": 1, "rulesgone": 2} {
+		if got := replay(t, name, text.Field).stream.Counts().Tracker.Switched; got != want {
+			t.Errorf("%s: %d times, want %d", name, got, want)
+		}
+	}
+}
+
 // strip takes the histories out of an enriched stream.
 func strip(out []byte) []byte {
 	var in []byte

@@ -139,15 +139,20 @@ func isHex(b []byte) bool {
 }
 
 // hexDigit is the value of a hexadecimal digit, 255 of any other byte.
-func hexDigit(c byte) byte {
-	switch {
-	case c-'0' <= 9:
-		return c - '0'
-	case c|0x20 >= 'a' && c|0x20 <= 'f':
-		return (c | 0x20) - 'a' + 10
+func hexDigit(c byte) byte { return hexDigits[c] }
+
+var hexDigits = func() (t [256]byte) {
+	for c := range t {
+		t[c] = 255
 	}
-	return 255
-}
+	for i, c := range "0123456789abcdef" {
+		t[c] = byte(i)
+	}
+	for i, c := range "ABCDEF" {
+		t[c] = byte(10 + i)
+	}
+	return t
+}()
 
 // Uint reads a decimal number of up to 19 digits and reports false for anything else.
 func Uint(b []byte) (uint64, bool) {

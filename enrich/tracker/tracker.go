@@ -74,6 +74,7 @@ type machine struct {
 	looks   []*procfs.Look // that have not taken effect, the earliest first
 	lookID  uint32
 	looked  struct{ begin, end int64 } // the moment of the last one that did
+	off     bool                       // rules or auditing were taken away, and nothing came back since
 	clock   pidClock
 	ahead   []aheadFork
 	pairs   map[uint32]*pairs // by the init of the namespace
@@ -355,8 +356,12 @@ func (t *Tracker) configChange(m *machine, e *record.Event, i int) {
 			enabled = string(f.Value)
 		}
 	}
-	if op == "remove_rule" || op == "set" && enabled == "0" {
+	switch off := op == "remove_rule" || op == "set" && enabled == "0"; {
+	case off && !m.off: // auditctl -D takes away one rule after the other
 		t.counts.Switched++
+		m.off = true
+	case op == "add_rule", op == "set" && enabled != "" && !off:
+		m.off = false
 	}
 	if op == "remove_rule" || op == "add_rule" || op == "set" && enabled != "" {
 		m.gap = max(m.gap, e.Time) // it ends with the last rule that comes back
