@@ -111,6 +111,29 @@ func TestHostileStreamLosesNoLine(t *testing.T) {
 	sameEvents(t, in.Bytes(), strip(w.out))
 }
 
+// TestLongLineIsNotBrokenUp: nothing comes between its parts, nor behind it when it never ends.
+func TestLongLineIsNotBrokenUp(t *testing.T) {
+	for _, end := range []string{"\n", ""} {
+		w := newWriter(config, text.Field)
+		record1 := "type=SYSCALL msg=audit(1767225600.000:2): arch=c000003e syscall=257 success=yes exit=3 a0=0 a1=0 ppid=1 pid=10 comm=\"x\" exe=\"/x\"\n"
+		long := strings.Repeat("x", 3*record.MaxLine) + end
+		var lines record.Lines
+		for part := []byte(record1 + long); len(part) > 0; {
+			n := min(100000, len(part)) // so that the line has begun to come out before time passes
+			lines.Feed(part[:n], w)
+			w.stream.Tick(10000, 0)
+			part = part[n:]
+		}
+		if open := lines.Open(); open != (end == "") {
+			t.Errorf("line that ends with %q: open %v", end, open)
+		}
+		w.stream.Close(lines.Rest())
+		if out := strip(w.out); string(out) != record1+long {
+			t.Errorf("line that ends with %q: %d bytes came out of %d", end, len(out), len(record1)+len(long))
+		}
+	}
+}
+
 // TestTenThousandOpenEvents: events that never end are handed on, and few are kept.
 func TestTenThousandOpenEvents(t *testing.T) {
 	w := newWriter(config, text.Field)
@@ -178,6 +201,8 @@ func FuzzStream(f *testing.F) {
 	f.Add([]byte("type=SYSCALL msg=audit(1.000:1): arch=c000003e syscall=59 success=yes exit=0 ppid=0 pid=1 comm=\"a\" exe=\"/a\"\ntype=EOE msg=audit(1.000:1): \n"), true)
 	f.Add([]byte("node=a type=OBJ_PID msg=audit(1.000:1): opid=1\ntype=USER_X msg=audit(1.000:2): pid=1 msg='x\x1dy'\x1dA=b\r\n"), false)
 	f.Add([]byte("type=SYSCALL msg=audit(1.0:2): arch=c000003e syscall=56 success=yes exit=9 a0=20000000 a1=0 ppid=1 pid=2 comm=\"a\" exe=\"/a\"\ntype=SYSCALL msg=audit(1.0:3): arch=c000003e syscall=435 success=yes exit=2 a0=0 a1=0 ppid=2 pid=9 comm=\"a\" exe=\"/a\"\ntype=SYSCALL msg=audit(1.0:4): arch=c000003e syscall=231 a0=0 a1=0 ppid=9 pid=11 comm=\"a\" exe=\"/b\""), true)
+	// Two tasks that each seem to have made the other.
+	f.Add([]byte("type=SYSCALL msg=audit(1.0:2): arch=c000003e syscall=56 success=yes exit=9 a0=20000000 a1=0 ppid=1 pid=2 comm=\"a\" exe=\"/a\"\ntype=SYSCALL msg=audit(1.0:3): arch=c000003e syscall=435 success=yes exit=2 a0=0 a1=0 ppid=2 pid=9 comm=\"a\" exe=\"/a\"\ntype=SYSCALL msg=audit(1.0:4): arch=c000003e syscall=231 a0=0 a1=0 pid=9 pid=11 comm=\"a\" exe=\"/b\""), true)
 	boot := capture(f, "boot")
 	f.Add(boot[:4000], true)
 	f.Add(boot[200000:206000], false)

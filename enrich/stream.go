@@ -58,6 +58,7 @@ type Stream struct {
 	counts    Counts
 	losses    []Loss
 	waiting   []waiter
+	inLine    bool // the last piece did not end its line
 }
 
 // A waiter is the first event of a task, which waits for that of the fork that made it, or one behind such an event.
@@ -100,11 +101,15 @@ func (s *Stream) Line(line []byte, now int64) {
 	s.assembler.Add(line, now)
 }
 
-// Piece takes a part of a line that is too long to be a record. It is passed on at once, so that nothing comes between
-// it and the next part.
+// Piece takes a part of a line that is too long to be a record. It is passed on at once, and all that waits before it,
+// so that nothing comes between it and the next part.
 func (s *Stream) Piece(part []byte, now int64) {
 	s.now = now
-	if part[len(part)-1] == '\n' {
+	if !s.inLine {
+		s.flush()
+	}
+	s.inLine = part[len(part)-1] != '\n'
+	if !s.inLine {
 		s.counts.Lines++
 	}
 	s.assembler.Pass(part, now)

@@ -130,12 +130,15 @@ func (r *replay) play(s *sources) error {
 				return fmt.Errorf("replay: %s: %w", src.name, err)
 			}
 		}
-		if rest := lines.Rest(); len(rest) > 0 {
-			if src == s.list[len(s.list)-1] {
-				r.stream.Close(rest)
-			} else {
-				r.Line(append(rest, '\n')) // the next file begins a line of its own
-			}
+		open, rest := lines.Open(), lines.Rest()
+		switch last := src == s.list[len(s.list)-1]; {
+		case last && len(rest) > 0:
+			r.stream.Close(rest)
+		case last:
+		case open: // the next file begins a line of its own
+			r.Piece([]byte{'\n'})
+		case len(rest) > 0:
+			r.Line(append(rest, '\n'))
 		}
 	}
 	r.stream.Close(nil)

@@ -53,9 +53,12 @@ func (l *Lines) piece(h LineHandler) {
 	}
 }
 
-// Rest returns what came after the last newline, unless it is part of a long line, and forgets it.
+// Rest returns what came after the last newline, unless it is part of a long line, and forgets it. See Open for that.
 func (l *Lines) Rest() []byte {
 	rest := l.partial
 	l.partial, l.long = nil, false
 	return rest
 }
+
+// Open reports whether the stream so far ends within a long line, of which the handler has got what there is.
+func (l *Lines) Open() bool { return l.long }

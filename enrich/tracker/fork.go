@@ -121,7 +121,7 @@ func (m *machine) settled(k *task.Task, f fork) bool {
 	if k.PPID != f.ppid && k.Creator != f.caller && !k.Descends(f.caller.PID) && !f.clone3 {
 		return false
 	}
-	if k.Start < f.at {
+	if k.Start < f.at || f.caller.Descends(k.PID) { // nobody is made by his own descendant
 		return false
 	}
 	k.Early, k.Undated = false, false
