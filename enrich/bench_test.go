@@ -24,9 +24,15 @@ var config = enrich.Config{
 	Wait:         1000,
 }
 
+// capture is the stream of a capture.
 func capture(tb testing.TB, name string) []byte {
 	tb.Helper()
-	f, err := os.Open(filepath.Join("..", "testdata", "captures", name, "stream.log.gz"))
+	return unzip(tb, filepath.Join("..", "testdata", "captures", name, "stream.log.gz"))
+}
+
+func unzip(tb testing.TB, file string) []byte {
+	tb.Helper()
+	f, err := os.Open(file)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package enrich_test
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"io"
@@ -46,16 +45,7 @@ func capturedProc(t *testing.T, name, look string) *procfs.Look {
 
 func untar(t *testing.T, file, dir string) {
 	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for r := tar.NewReader(z); ; {
+	for r := tar.NewReader(bytes.NewReader(unzip(t, file))); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			return
@@ -211,24 +201,6 @@ func compare(t *testing.T, name string, out []byte, from int, since int64, lossy
 		}
 	}
 	return right, part, wrong
-}
-
-func unzip(t *testing.T, file string) []byte {
-	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 // TestCaptures holds every history against the one that the kernel patch wrote for the same event.
