@@ -12,7 +12,7 @@ type Via uint8
 const (
 	Recorded Via = iota // a record of the exec itself
 	Proc                // inferred from /proc
-	Seen                // nobody recorded it: the task was seen running another program
+	Seen                // nobody recorded it, or what was before it: the task was seen running another program
 	Helper              // a program the kernel itself started
 	Folded              // no exec: stands for the Omitted ones that a very long history had here
 )

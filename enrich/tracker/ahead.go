@@ -45,7 +45,7 @@ func (t *Tracker) Ready(e *record.Event) bool {
 	if _, ok := m.foreseen(&n); ok {
 		return true
 	}
-	return elsewhere(parent) && m.likelyFork(parent, &n)
+	return elsewhere(parent) && (m.likelyFork(parent, &n) || m.likelyOrphan(parent, &n))
 }
 
 // Foresee notes what an event that waits says of forks.
@@ -116,7 +116,7 @@ func (m *machine) placeForeseen(f *aheadFork, n *news) *task.Task {
 	return k
 }
 
-// likelyFork reports whether there is a fork waiting that can hardly be another's than this task's.
+// likelyFork reports whether there is a fork of the parent waiting that can hardly be another's than this task's.
 func (m *machine) likelyFork(parent *task.Task, n *news) bool {
 	place := m.clock.place(n.pid)
 	for _, f := range m.forks.waiting[n.ppid] {
@@ -124,6 +124,12 @@ func (m *machine) likelyFork(parent *task.Task, n *news) bool {
 			return true
 		}
 	}
+	return false
+}
+
+// likelyOrphan is the same for forks of tasks that have ended.
+func (m *machine) likelyOrphan(parent *task.Task, n *news) bool {
+	place := m.clock.place(n.pid)
 	for i := range m.forks.orphans {
 		f := &m.forks.orphans[i]
 		if since, ok := f.fits(n, place); ok && since <= likely && !f.clone3 && f.adopts(parent) {

@@ -103,6 +103,8 @@ func (m *machine) place(n *news) *task.Task {
 		f.born(k)
 		return k
 	}
+	// Its fork has not come: the parent's history is a guess, which is marked on what it executes.
+	n.doubtful = true
 	k := m.New(n.pid, parent, parent.Exec, n.at)
 	m.clock.shown(n.pid, n.at)
 	k.Early, k.Undated = true, true

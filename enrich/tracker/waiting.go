@@ -155,7 +155,7 @@ func (c *candidate) compare(o *candidate) int {
 // a subreaper in it.
 func (f *fork) adopts(parent *task.Task) bool {
 	c := f.caller
-	if parent.PID == c.Init {
+	if parent == c || parent.PID == c.Init { // a child may still name a parent that has just ended
 		return true
 	}
 	return (parent.Init == c.Init || parent.Init == 0 || c.Init == 0) && c.Descends(parent.PID)
