@@ -78,12 +78,12 @@ type Limits struct {
 
 // Counts says what a table holds and what it had to give up.
 type Counts struct {
-	Tasks, Ended, Execs    int
-	EvictedTasks           uint64 // forgotten because too many lived
-	EvictedEnded           uint64 // forgotten early because there were too many execs
-	FoldedHistories        uint64
-	Forks, Execed, Exits   uint64
-	InferredExecs, Unknown uint64
+	Tasks, Ended, Execs  int
+	EvictedTasks         uint64 // forgotten because too many lived
+	EvictedEnded         uint64 // forgotten early because there were too many execs
+	FoldedHistories      uint64
+	Forks, Execed, Exits uint64
+	InferredExecs        uint64
 }
 
 // A Table holds the tasks of one machine from one boot on. It is not safe for concurrent use.
@@ -322,5 +322,4 @@ func (c *Counts) Add(o Counts) {
 	c.Execed += o.Execed
 	c.Exits += o.Exits
 	c.InferredExecs += o.InferredExecs
-	c.Unknown += o.Unknown
 }

@@ -16,9 +16,9 @@ import (
 // An aheadFork is a fork that has been recorded but not handled yet.
 type aheadFork struct {
 	fork
-	serial       uint64
-	caller, ppid uint32
-	taken        bool // its child has been placed
+	serial uint64
+	caller uint32
+	taken  bool // its child has been placed
 }
 
 // Ready reports whether an event can be handled now: false if it is the first of a task whose fork may follow soon.
@@ -67,7 +67,7 @@ func (t *Tracker) Foresee(e *record.Event) {
 	if f.flags&cloneParent != 0 {
 		f.ppid = c.PPID
 	}
-	m.ahead = append(m.ahead, aheadFork{fork: f, serial: e.Serial, caller: c.PID, ppid: f.ppid})
+	m.ahead = append(m.ahead, aheadFork{fork: f, serial: e.Serial, caller: c.PID})
 }
 
 // handled takes a fork off those ahead when its own turn has come, and reports whether its child was placed by it.
@@ -86,7 +86,7 @@ func (m *machine) handled(serial uint64) (taken bool) {
 func (m *machine) foreseen(n *news) (*aheadFork, bool) {
 	for i := range m.ahead {
 		f := &m.ahead[i]
-		if f.taken || f.at > n.at || f.fork.ppid != n.ppid {
+		if f.taken || f.at > n.at || f.ppid != n.ppid {
 			continue
 		}
 		caller := m.Lookup(f.caller)

@@ -80,9 +80,7 @@ func (m *machine) child(f fork) {
 		return
 	}
 	own, ended := m.split(k, f)
-	exec := m.Hold(f.exec) // New may be what ends the last task that holds it
-	k = m.New(pid, f.caller, exec, f.at)
-	m.Release(exec)
+	k = m.New(pid, f.caller, f.exec, f.at)
 	k.PPID, k.Provisional = f.ppid, f.clone3
 	f.born(k)
 	for _, e := range own {
