@@ -53,6 +53,7 @@ type writer struct {
 	stream *enrich.Stream
 	format *text.Format
 	out    []byte
+	gaps   []tracker.Gap
 	keep   bool
 }
 
@@ -68,6 +69,11 @@ func (w *writer) Event(e *record.Event, marks []tracker.Mark) {
 	if !w.keep {
 		w.out = w.out[:0]
 	}
+}
+
+func (w *writer) Gap(g tracker.Gap) {
+	w.gaps = append(w.gaps, g)
+	w.out = text.AppendGap(w.out, &g, &text.Self{PID: 4242, AUID: 4294967295, Session: 4294967295, Exe: "/x"})
 }
 
 func (w *writer) Line(line []byte)  { w.stream.Line(line, 0) }
@@ -158,6 +164,7 @@ func (a *assembling) Piece(part []byte) { a.assembler.Pass(part, 0) }
 
 type tracking struct{ stream *enrich.Stream }
 
+func (t *tracking) Gap(tracker.Gap)                     {}
 func (t *tracking) Line(line []byte)                    { t.stream.Line(line, 0) }
 func (t *tracking) Piece(part []byte)                   { t.stream.Piece(part, 0) }
 func (t *tracking) Event(*record.Event, []tracker.Mark) {}

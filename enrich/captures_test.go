@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"audisp-history/enrich/procfs"
 	"audisp-history/enrich/record"
 	"audisp-history/enrich/text"
+	"audisp-history/enrich/tracker"
 )
 
 // replay enriches a capture with looks at the named moments.
@@ -239,27 +241,52 @@ func TestCaptures(t *testing.T) {
 func TestLossesAreFound(t *testing.T) {
 	w := replay(t, "restart", text.Field)
 	var got [][2]uint64
-	for _, l := range w.stream.Losses() {
-		got = append(got, [2]uint64{l.First, l.Count})
+	for _, g := range w.gaps {
+		if g.Reason == tracker.EventsLost {
+			got = append(got, [2]uint64{g.First, g.Lost})
+		}
 	}
 	if want := [][2]uint64{{2173, 3}, {3311, 43}, {4319, 38}, {26762, 2}}; !slices.Equal(got, want) {
 		t.Errorf("lost %v, want %v", got, want)
 	}
 }
 
-// TestSwitchingOffIsCounted: journald took auditing away in one capture, auditctl -D the rules, twice, in another.
-func TestSwitchingOffIsCounted(t *testing.T) {
-	for name, want := range map[string]uint64{"boot": 0, "gap": 1, "rulesgone": 2} {
-		if got := replay(t, name, text.Field).stream.Counts().Tracker.Switched; got != want {
-			t.Errorf("%s: %d times, want %d", name, got, want)
-		}
+// TestGaps: what nobody recorded is told of, with its reason and its time.
+func TestGaps(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		looks []string
+		gaps  string
+	}{
+		{name: "boot", gaps: "start 0 1795338941274 1795338942375 0\n"},
+		{name: "gap", gaps: "start 0 1795339040654 1795339042309 0\n" +
+			"audit-disabled 1795339046866 1795339074637 1795339074637 0\n"},
+		{name: "late", gaps: "start 0 0 1795339143579 0\nstart 0 1795339172258 1795339173294 0\n"},
+		// The rules are gone for half a minute, so the gap is told of before it ends.
+		{name: "rulesgone", looks: []string{"start", "norules", "rules"}, gaps: "start 0 1795339261026 1795339262209 0\n" +
+			"rules-removed 1795339340803 0 1795339372614 0\nrules-removed 1795339340803 1795339374670 1795339375721 0\n"},
+		{name: "restart", gaps: "start 0 1795338130075 1795338131469 0\n" +
+			"events-lost 1795338185183 1795338185461 1795338185461 3\n" +
+			"events-lost 1795338202665 1795338203311 1795338203311 43\n" +
+			"events-lost 1795338209262 1795338209519 1795338209519 38\n" +
+			"events-lost 1795338353375 1795338353523 1795338353523 2\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got strings.Builder
+			for _, g := range replay(t, c.name, text.Field, c.looks...).gaps {
+				fmt.Fprintf(&got, "%s %d %d %d %d\n", g.Reason, g.From, g.To, g.At, g.Lost)
+			}
+			if got.String() != c.gaps {
+				t.Errorf("got\n%swant\n%s", got.String(), c.gaps)
+			}
+		})
 	}
 }
 
-// strip takes the histories out of an enriched stream.
+// strip takes the histories and the gaps out of an enriched stream.
 func strip(out []byte) []byte {
 	var in []byte
-	for line := range bytes.Lines(out) {
+	for line := range bytes.Lines(withoutGaps(out)) {
 		raw := record.Raw(line, false)
 		for _, field := range []string{` history="`, ` ohistory="`} {
 			if i := bytes.Index(line[:raw], []byte(field)); i >= 0 {
@@ -268,6 +295,16 @@ func strip(out []byte) []byte {
 			}
 		}
 		in = append(in, line...)
+	}
+	return in
+}
+
+func withoutGaps(out []byte) []byte {
+	var in []byte
+	for line := range bytes.Lines(out) {
+		if !bytes.Contains(line, []byte("msg='op=history-gap ")) {
+			in = append(in, line...)
+		}
 	}
 	return in
 }

@@ -30,6 +30,7 @@ type story struct {
 	program map[string]string
 	got     map[uint64]string // histories by serial
 	wants   []want
+	gaps    []tracker.Gap
 }
 
 type want struct {
@@ -186,6 +187,9 @@ func (s *story) call(serial uint64, at int64, pid, ppid, verb string, args []str
 }
 
 func (s *story) write(line string) { s.stream.Line([]byte(line+"\n"), 0) }
+
+// Gap notes a gap.
+func (s *story) Gap(g tracker.Gap) { s.gaps = append(s.gaps, g) }
 
 // Event notes the histories that an event got.
 func (s *story) Event(e *record.Event, marks []tracker.Mark) {

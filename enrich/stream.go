@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"audisp-history/enrich/order"
+	"audisp-history/enrich/packed"
 	"audisp-history/enrich/procfs"
 	"audisp-history/enrich/record"
 	"audisp-history/enrich/task"
@@ -25,12 +26,18 @@ type Config struct {
 	Wait int64
 	// KernelThread may ask /proc, see tracker.Config.
 	KernelThread func(pid uint32) bool
+	// Journal gets what changes, see tracker.Config; nil if nobody keeps it.
+	Journal *packed.Writer
+	// Missing is asked for events that have not come in time, by serial. It hands those that it has, in the order of
+	// their log, to line; nil where there is nobody to ask.
+	Missing func(node string, first, count uint64, line func([]byte))
 }
 
-// An Output gets the events in order, each with the histories that belong on its records. Both are valid during the
-// call only.
+// An Output gets the events in order, each with the histories that belong on its records, and the gaps between them.
+// What it gets is valid during the call only.
 type Output interface {
 	Event(e *record.Event, marks []tracker.Mark)
+	Gap(g tracker.Gap)
 }
 
 // Counts says what a stream has seen and done.
@@ -56,9 +63,13 @@ type Stream struct {
 	tracker   *tracker.Tracker
 	now       int64
 	counts    Counts
-	losses    []Loss
+	missing   func(node string, first, count uint64, line func([]byte))
 	waiting   []waiter
-	inLine    bool // the last piece did not end its line
+	places    map[string]*place
+	journal   *packed.Writer
+	fresh     bool   // the journal begins with the next piece
+	kept      Counts // when the last piece was taken
+	inLine    bool   // the last piece did not end its line
 }
 
 // A waiter is the first event of a task, which waits for that of the fork that made it, or one behind such an event.
@@ -74,22 +85,15 @@ const (
 	forkWait   = 200
 )
 
-// A Loss is a place in the stream where events are missing.
-type Loss struct {
-	Node         string
-	First, Count uint64
-	From, To     int64 // the times of the events around it, in milliseconds since 1970
-}
-
-// maxLosses bounds the losses that are kept for a report.
-const maxLosses = 1000
-
 // New makes a stream that writes to output.
 func New(c Config, output Output) *Stream {
-	s := &Stream{output: output}
+	s := &Stream{output: output, missing: c.Missing, journal: c.Journal, fresh: true, places: make(map[string]*place)}
 	s.assembler = record.NewAssembler(c.OpenEvents, s.assembled)
 	s.order = order.New(c.Wait, handler{s})
-	s.tracker = tracker.New(tracker.Config{Limits: c.Limits, PendingForks: c.PendingForks, Node: c.Node, KernelThread: c.KernelThread})
+	s.tracker = tracker.New(tracker.Config{
+		Limits: c.Limits, PendingForks: c.PendingForks, Node: c.Node,
+		KernelThread: c.KernelThread, Gap: output.Gap, Journal: c.Journal,
+	})
 	return s
 }
 
@@ -125,7 +129,9 @@ func (s *Stream) Tick(now, wall int64) {
 	s.assembler.Tick(now)
 	s.order.Tick(now)
 	s.proceed(now)
-	s.tracker.Elapse(wall - record.MaxAge)
+	if !s.inLine {
+		s.tracker.Elapse(wall - record.MaxAge)
+	}
 }
 
 // Close hands on everything: the stream has ended. rest is what came after its last newline; it is handed on last, so
@@ -146,9 +152,6 @@ func (s *Stream) flush() {
 
 // Tracker is the stream's tracker, to ask for tasks.
 func (s *Stream) Tracker() *tracker.Tracker { return s.tracker }
-
-// Losses returns the places where events are missing, the first thousand of them.
-func (s *Stream) Losses() []Loss { return s.losses }
 
 // Counts returns the counters.
 func (s *Stream) Counts() Counts {
@@ -207,22 +210,42 @@ func (s *Stream) handle(e *record.Event, late bool) {
 	if e.Records[0].Kind != record.End {
 		s.counts.Events++
 	}
-	s.output.Event(e, s.tracker.Event(e, late))
+	marks := s.tracker.Event(e, late)
+	if late || !e.Ordered {
+		s.mark(e)
+	}
+	s.output.Event(e, marks)
 	s.assembler.Release(e)
+}
+
+// missingOpen is how many events that fill a hole are put together at once.
+const missingOpen = 4096
+
+func (h handler) Missing(node string, first, count uint64) {
+	if h.missing == nil {
+		return
+	}
+	a := record.NewAssembler(missingOpen, func(e *record.Event) { h.order.Add(e, h.now) })
+	h.missing(node, first, count, func(line []byte) { a.Add(line, h.now) })
+	a.Flush()
 }
 
 func (h handler) Lost(node string, first, count uint64, from, to int64) {
 	h.drain()
 	h.counts.Lost += count
 	h.counts.Holes++
-	h.tracker.Lose(node, to)
-	if len(h.losses) < maxLosses {
-		h.losses = append(h.losses, Loss{node, first, count, from, to})
+	p := h.place(node)
+	why := tracker.EventsLost
+	if first == p.resumed && first > 0 {
+		why = tracker.PluginDown
 	}
+	p.lose(first, count)
+	h.tracker.Lose(tracker.Gap{Node: node, Reason: why, First: first, Lost: count, From: from, To: to, At: to})
 }
 
 func (h handler) Restarted(node string, _ uint64, _ int64) {
 	h.drain()
 	h.counts.Restarts++
+	delete(h.places, node)
 	h.tracker.Restart(node)
 }

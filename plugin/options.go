@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"strconv"
 	"strings"
 
 	"audisp-history/conf"
@@ -82,6 +84,29 @@ func streamConfig(c *conf.Config) enrich.Config {
 
 // holeWait is how long events wait for a missing one before them, in milliseconds.
 const holeWait = 1000
+
+// self is the program as the records of gaps name it.
+func self(c *conf.Config) text.Self {
+	const unset = 1<<32 - 1 // include/uapi/linux/audit.h: AUDIT_UID_UNSET, AUDIT_SID_UNSET
+	s := text.Self{PID: uint32(os.Getpid()), UID: uint32(os.Getuid()), AUID: unset, Session: unset, Node: c.Node}
+	s.Exe, _ = os.Executable() // unknown, it stays empty
+	if n, ok := ownNumber("loginuid"); ok {
+		s.AUID = n
+	}
+	if n, ok := ownNumber("sessionid"); ok {
+		s.Session = n
+	}
+	return s
+}
+
+func ownNumber(name string) (uint32, bool) {
+	b, err := os.ReadFile("/proc/self/" + name)
+	if err != nil {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
+	return uint32(n), err == nil
+}
 
 // textFormat makes the format that the configuration asks for.
 func textFormat(c *conf.Config) *text.Format {

@@ -75,6 +75,8 @@ type replay struct {
 	out      io.Writer
 	buf      []byte
 	failed   error
+	self     text.Self
+	gaps     []tracker.Gap // the first of them
 	progress *progress
 }
 
@@ -82,7 +84,7 @@ type replay struct {
 const outBuffer = 256 << 10
 
 func newReplay(c *conf.Config, std stdio) *replay {
-	r := &replay{out: std.out, format: textFormat(c), progress: newProgress(std.err)}
+	r := &replay{out: std.out, self: self(c), format: textFormat(c), progress: newProgress(std.err)}
 	r.stream = enrich.New(streamConfig(c), r)
 	return r
 }
@@ -95,6 +97,17 @@ func (r *replay) Event(e *record.Event, marks []tracker.Mark) {
 		r.write()
 	}
 }
+
+// Gap writes a gap's record.
+func (r *replay) Gap(g tracker.Gap) {
+	r.buf = text.AppendGap(r.buf, &g, &r.self)
+	if len(r.gaps) < maxGaps {
+		r.gaps = append(r.gaps, g)
+	}
+}
+
+// maxGaps bounds the gaps that are kept for the summary.
+const maxGaps = 1000
 
 func (r *replay) write() {
 	if r.failed == nil && len(r.buf) > 0 {

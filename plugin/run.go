@@ -73,10 +73,11 @@ type runner struct {
 	buf    []byte
 	broken bool // the output could not be written the last time
 	proc   *procfs.Reader
+	self   text.Self
 }
 
 func newRunner(c *conf.Config, log zerolog.Logger) *runner {
-	r := &runner{format: textFormat(c), log: log, begin: time.Now()}
+	r := &runner{self: self(c), format: textFormat(c), log: log, begin: time.Now()}
 	sc := streamConfig(c)
 	sc.KernelThread = r.kernelThread
 	r.stream = enrich.New(sc, r)
@@ -208,6 +209,9 @@ func (r *runner) Event(e *record.Event, marks []tracker.Mark) {
 	r.format.Revise(r.stream.Tracker().Revision())
 	r.buf = r.format.Append(r.buf, e, marks)
 }
+
+// Gap writes a gap's record.
+func (r *runner) Gap(g tracker.Gap) { r.buf = text.AppendGap(r.buf, &g, &r.self) }
 
 func (r *runner) write() {
 	if len(r.buf) > 0 {

@@ -179,12 +179,12 @@ func TestRunWaits(t *testing.T) {
 			t.Fatalf("ended: %v", err)
 		case <-time.After(time.Hour):
 		}
-		if got := p.output(t); got != first {
+		if got := without(p.output(t), "field"); got != first {
 			t.Errorf("after an hour of silence: %q", got)
 		}
 		send(t, out, []byte(second)) // serial 8 is missing, and waited for
 		<-time.After(holeWait*time.Millisecond + 2*tick)
-		if got := p.output(t); got != first+second {
+		if got := without(p.output(t), "field"); got != first+second {
 			t.Errorf("when the missing event was given up: %q", got)
 		}
 		must(t, out.Close())
@@ -249,7 +249,8 @@ func TestRunOutputBroken(t *testing.T) {
 		send(t, out, stream[len(stream)/2:])
 		must(t, out.Close())
 		must(t, <-p.ended)
-		sameEvents(t, p.output(t), want)
+		// The event that the silence cut in two is told of as lost before its second half comes.
+		sameEvents(t, withoutGaps(p.output(t)), withoutGaps(want))
 		for _, text := range []string{"records cannot be written", "records are written again"} {
 			if n := strings.Count(p.log.String(), text); n != 1 {
 				t.Errorf("the log says %d times %q:\n%s", n, text, p.log)

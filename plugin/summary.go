@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"audisp-history/enrich/tracker"
 )
 
 // summary says what a replay read and did.
@@ -24,9 +26,9 @@ func (r *replay) summary(w io.Writer) {
 	line("histories written", r.format.Written, "")
 	line("inferred", c.Tasks.InferredExecs, "execs that no record showed, marked via=")
 	line("without history", c.Tracker.Unknown, "records of tasks of which nothing is known")
-	line("gaps", c.Holes+c.Tracker.Switched, fmt.Sprintf("%d events lost; rules or auditing taken away %d times", c.Lost, c.Tracker.Switched))
-	for _, l := range r.stream.Losses() {
-		fmt.Fprintf(w, "  lost %d from serial %d on, between %s and %s\n", l.Count, l.First, stamp(l.From), stamp(l.To))
+	line("gaps", c.Tracker.Gaps, fmt.Sprintf("%d events lost", c.Lost))
+	for _, g := range r.gaps {
+		fmt.Fprintf(w, "  %s\n", describe(&g))
 	}
 	line("lines not understood", c.Unreadable, "passed through")
 	if n := c.LateEvents; n > 0 {
@@ -39,6 +41,25 @@ func (r *replay) summary(w io.Writer) {
 		fmt.Fprintf(w, "limits: %d events cut, %d histories without room, %d tasks and %d ended ones forgotten, %d histories folded\n",
 			c.CutEvents, r.format.NoRoom, c.Tasks.EvictedTasks, c.Tasks.EvictedEnded, c.Tasks.FoldedHistories)
 	}
+}
+
+// describe says what a gap is.
+func describe(g *tracker.Gap) string {
+	from, to := "the boot", "it lasts"
+	if g.From > 0 {
+		from = stamp(g.From)
+	}
+	if g.To > 0 {
+		to = stamp(g.To)
+	}
+	text := fmt.Sprintf("%s: from %s to %s", g.Reason, from, to)
+	if g.Lost > 0 {
+		text += fmt.Sprintf(", %d events from serial %d on", g.Lost, g.First)
+	}
+	if g.Node != "" {
+		text += ", of " + g.Node
+	}
+	return text
 }
 
 func stamp(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }

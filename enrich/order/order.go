@@ -30,6 +30,9 @@ const (
 type Handler interface {
 	// Event gets each event once. A late one has a serial before that of one handed on earlier.
 	Event(e *record.Event, late bool)
+	// Missing says that count events from the serial first on have not come in time. Those that can be had elsewhere are
+	// to be handed to Add before it returns.
+	Missing(node string, first, count uint64)
 	// Lost says that count events are missing, from the serial first on, with the times of the events around them.
 	Lost(node string, first, count uint64, from, to int64)
 	// Restarted says that a node's serials began again at first: it has booted.
@@ -44,6 +47,8 @@ type Order struct {
 	list    []*sequence // the same, in the order in which they came
 	last    *sequence
 	Late    uint64 // events that came after they were given up
+	// fetching: what comes now fills a hole, and nothing is given up meanwhile.
+	fetching bool
 }
 
 // New makes an order that waits for a missing event for wait milliseconds of arrival time.
@@ -57,6 +62,8 @@ type sequence struct {
 	started bool
 	// starting: the first events wait a little for some that may have overtaken them; nothing before them is lost.
 	starting bool
+	resumed  uint64 // the serial that was due before a restart of the program, until events have come since
+	fetched  uint64 // what is missing before this serial has been asked for
 	next     uint64 // the serial that is due
 	held     int    // events that wait behind a hole
 	first    uint64 // the lowest serial of theirs
@@ -79,7 +86,7 @@ func (o *Order) Add(e *record.Event, now int64) {
 	}
 	if !s.started {
 		s.started, s.starting = true, true
-		s.next = e.Serial - min(e.Serial, ahead)
+		s.next = max(e.Serial-min(e.Serial, ahead), s.resumed)
 	}
 	if e.Serial == s.next && s.held == 0 {
 		o.hand(s, e)
@@ -100,17 +107,44 @@ func (o *Order) sequence(e *record.Event) *sequence {
 	if o.last != nil && o.last.node == e.Node {
 		return o.last
 	}
-	s := o.nodes[e.Node]
-	if s == nil {
-		if len(o.nodes) >= maxNodes {
-			return nil
-		}
-		s = &sequence{node: e.Node}
-		o.nodes[e.Node] = s
+	o.last = o.of(e.Node)
+	return o.last
+}
+
+func (o *Order) of(node string) *sequence {
+	s := o.nodes[node]
+	if s == nil && len(o.nodes) < maxNodes {
+		s = &sequence{node: node}
+		o.nodes[node] = s
 		o.list = append(o.list, s)
 	}
-	o.last = s
 	return s
+}
+
+// Next is the serial that is due of a node's, and the latest time of those handed on; 0 if none has come.
+func (o *Order) Next(node string) (serial uint64, newest int64) {
+	s := o.nodes[node]
+	if s == nil || !s.started || s.starting {
+		return 0, 0
+	}
+	return s.next, s.newest
+}
+
+// Nodes are the nodes of which events have come, in the order in which they came first.
+func (o *Order) Nodes() []string {
+	nodes := make([]string, len(o.list))
+	for i, s := range o.list {
+		nodes[i] = s.node
+	}
+	return nodes
+}
+
+// Resume goes on where an order before a restart of the program was, by its Next. With gap, what has come in between
+// cannot be had: the first event to come ends the hole.
+func (o *Order) Resume(node string, serial uint64, newest int64, gap bool) {
+	if s := o.of(node); s != nil && serial > 0 {
+		s.next, s.resumed, s.newest, s.started = serial, serial, newest, !gap
+	}
 }
 
 // place puts an event that is not simply the next one where it belongs.
@@ -134,6 +168,9 @@ func (o *Order) place(s *sequence, e *record.Event, now int64) {
 // settle hands on what can be, and gives up what has been waited for long enough.
 func (o *Order) settle(s *sequence, now int64) {
 	o.drain(s)
+	if o.fetching {
+		return
+	}
 	if s.starting && s.held > 0 && (s.held >= ahead/8 || now-s.firstHeld().Arrived >= o.wait/10) {
 		o.skip(s, s.firstHeld())
 		o.drain(s)
@@ -199,20 +236,47 @@ func (o *Order) drain(s *sequence) {
 }
 
 func (o *Order) hand(s *sequence, e *record.Event) {
+	if s.starting {
+		s.starting = false
+		if s.resumed > 0 && e.Serial > s.resumed {
+			o.handler.Lost(s.node, s.resumed, e.Serial-s.resumed, s.newest, e.Time)
+		}
+	}
 	s.next = e.Serial + 1
 	s.newest = max(s.newest, e.Time)
 	s.passed++
 	o.handler.Event(e, false)
 }
 
-// skip gives up the serials before that of e.
+// skip gives up the serials before that of e, which waits, unless they can be had elsewhere.
 func (o *Order) skip(s *sequence, e *record.Event) {
 	if s.starting {
-		s.starting, s.next = false, e.Serial
+		s.next = e.Serial
 		return
 	}
-	o.handler.Lost(s.node, s.next, e.Serial-s.next, s.newest, e.Time)
-	s.next = e.Serial
+	o.fetch(s, e.Serial)
+	o.lose(s)
+}
+
+// lose gives up the serials before the first event that waits.
+func (o *Order) lose(s *sequence) {
+	if s.held > 0 && s.first > s.next {
+		e := s.firstHeld()
+		o.handler.Lost(s.node, s.next, e.Serial-s.next, s.newest, e.Time)
+		s.next = e.Serial
+	}
+}
+
+// fetch asks, once, for what is missing before a serial.
+func (o *Order) fetch(s *sequence, to uint64) {
+	if to <= s.fetched || o.fetching {
+		return
+	}
+	s.fetched = to
+	o.fetching = true
+	o.handler.Missing(s.node, s.next, to-s.next)
+	o.fetching = false
+	o.drain(s)
 }
 
 // resettle goes on from where the strays are: what waits goes first, then they begin anew in their order.
@@ -225,11 +289,20 @@ func (o *Order) resettle(s *sequence, now int64) {
 			first = e
 		}
 	}
-	if first.Serial >= s.next {
-		o.skip(s, first)
-	} else {
+	switch {
+	case first.Serial < s.next:
 		o.handler.Restarted(s.node, first.Serial, first.Time)
 		s.next, s.newest = first.Serial, first.Time
+		s.resumed, s.fetched = 0, 0
+	case s.starting:
+		s.next = first.Serial
+	default:
+		o.fetch(s, first.Serial)
+		o.release(s)
+		if first.Serial > s.next {
+			o.handler.Lost(s.node, s.next, first.Serial-s.next, s.newest, first.Time)
+			s.next = first.Serial
+		}
 	}
 	for _, e := range strays {
 		o.place(s, e, now)

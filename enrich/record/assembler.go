@@ -62,7 +62,10 @@ func (a *Assembler) Add(line []byte, now int64) {
 	}
 	a.titles = a.titles || kind == Title
 	a.ends = a.ends || kind == End
-	if kind == End || kind == User || kind == Daemon || kind == Title && !a.ends || len(e.data) > maxEvent {
+	e.titled = e.titled || kind == Title
+	// A title is the last record of a system call. Under load it may overtake the first.
+	titled := e.titled && e.Call >= 0 && !a.ends
+	if kind == End || kind == User || kind == Daemon || titled || len(e.data) > maxEvent {
 		a.complete(e)
 	}
 }
@@ -139,7 +142,7 @@ func (a *Assembler) begin(h *Header, kind Kind, now int64) *Event {
 		a.node = string(h.Node)
 	}
 	e := a.take()
-	e.Node, e.Time, e.Serial, e.Arrived, e.Ordered = a.node, h.Time, h.Serial, now, kind != Daemon
+	e.Node, e.Time, e.Serial, e.Arrived, e.Ordered = a.node, h.Time, h.Serial, now, ordered(kind, h.Serial)
 	a.moveOn(now)
 	b := &a.hash[h.Serial%buckets]
 	e.chain, *b = *b, e

@@ -16,7 +16,8 @@ type Event struct {
 	Serial  uint64
 	Arrived int64 // when its first record came, on the clock handed to the assembler
 	Records []Record
-	// Ordered is false for what carries no serial of the kernel's: DAEMON_* records, and lines that are no records.
+	// Ordered is false for what carries no serial of the kernel's: DAEMON_* records, this program's own, and lines that
+	// are no records.
 	Ordered bool
 	// Call is the index of the SYSCALL or URINGOP record, -1 if there is none.
 	Call int
@@ -24,6 +25,7 @@ type Event struct {
 	Rest *Event
 
 	data   []byte
+	titled bool   // its PROCTITLE has come
 	seenAt uint64 // the assembler's count of events begun when its last record came
 	chain  *Event // the next one in its hash bucket
 	lane   *lane

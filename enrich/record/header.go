@@ -49,6 +49,12 @@ func ParseHeader(line []byte) (Header, bool) {
 	return h, h.parseStamp(line, end+len(" msg=audit("))
 }
 
+// Ordered reports whether a record's serial is one of the kernel's, which are in order. Those of DAEMON_* records are
+// auditd's own; 0, which the kernel never gives out, is what this program's records have.
+func Ordered(h *Header) bool { return ordered(KindOf(h.Type), h.Serial) }
+
+func ordered(k Kind, serial uint64) bool { return k != Daemon && serial != 0 }
+
 // parseStamp reads "SECONDS.MILLISECONDS:SERIAL):" at i.
 func (h *Header) parseStamp(line []byte, i int) bool {
 	sec, i, ok := digits(line, i, '.', 1<<40)

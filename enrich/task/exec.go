@@ -41,7 +41,8 @@ type Exec struct {
 	Depth   uint32 // nodes from the first to this one
 	Omitted uint32 // of a Folded one: how many it stands for
 	Via     Via
-	refs    int32 // tasks and execs that point here
+	refs    int32  // tasks and execs that point here
+	saved   uint32 // its number, for a Saver
 }
 
 // hold and release count who points at an exec, so that the table knows how many there are and uses their memory again.

@@ -17,6 +17,7 @@ type Task struct {
 	Init      uint32 // pid of the init of its pid namespace, 0 if that is not known; 1 in the initial one
 	SpawnInit uint32 // the init of the namespace that Spawns is about, 0 if it has none yet or it is not known
 	look      uint32 // the last look that showed it
+	saved     uint32 // its number, for a Saver
 
 	Kernel      bool // a kernel thread
 	Foreign     bool // it lives in another pid namespace: what fork returns to it is no key here

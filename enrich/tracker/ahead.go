@@ -3,7 +3,6 @@ package tracker
 import (
 	"slices"
 
-	"audisp-history/enrich/abi"
 	"audisp-history/enrich/record"
 	"audisp-history/enrich/task"
 )
@@ -35,39 +34,44 @@ func (t *Tracker) Ready(e *record.Event) bool {
 		return true
 	}
 	k := m.at(n.pid, n.at)
-	if k != nil && (!k.Lives() || m.same(k, &n)) {
+	if k != nil && (!k.Lives() || m.same(k, n)) {
 		return true
 	}
-	parent := m.parent(&n)
+	parent := m.parent(n)
 	if parent == nil || parent.Kernel || n.pid == initPID {
 		return true
 	}
-	if _, ok := m.foreseen(&n); ok {
+	if _, ok := m.foreseen(n); ok {
 		return true
 	}
-	return elsewhere(parent) && (m.likelyFork(parent, &n) || m.likelyOrphan(parent, &n))
+	return elsewhere(parent) && (m.likelyFork(parent, n) || m.likelyOrphan(parent, n))
 }
 
 // Foresee notes what an event that waits says of forks.
 func (t *Tracker) Foresee(e *record.Event) {
-	if e.Call < 0 || e.Records[e.Call].Kind != record.Syscall {
+	m := t.machine(e.Node)
+	if e.Call < 0 || m == nil {
 		return
 	}
-	m, c := t.machine(e.Node), &t.call
-	t.parsed = nil
-	if m == nil || !c.Parse(e.Body(e.Call)) || !c.Succeeded {
+	n, ok := t.newsOf(e)
+	if !ok || n.act != actFork || m.isAhead(n.serial) {
 		return
 	}
-	f, ok := forkOf(abi.Lookup(c.Arch, c.Number), c, e.Time)
-	if !ok {
-		return
-	}
-	f.low = m.clock.before(f.at)
-	f.ppid = c.PID
+	m.foresee(n)
+	t.noteAhead(m, n)
+}
+
+// isAhead reports whether a fork is known to be ahead: before a restart of the program its event may have waited, too.
+func (m *machine) isAhead(serial uint64) bool {
+	return slices.ContainsFunc(m.ahead, func(f aheadFork) bool { return f.serial == serial })
+}
+
+func (m *machine) foresee(n *news) {
+	f := fork{at: n.at, child: n.child, flags: n.flags, clone3: n.clone3, low: m.clock.before(n.at), ppid: n.pid}
 	if f.flags&cloneParent != 0 {
-		f.ppid = c.PPID
+		f.ppid = n.ppid
 	}
-	m.ahead = append(m.ahead, aheadFork{fork: f, serial: e.Serial, caller: c.PID})
+	m.ahead = append(m.ahead, aheadFork{fork: f, serial: n.serial, caller: n.pid})
 }
 
 // handled takes a fork off those ahead when its own turn has come, and reports whether its child was placed by it.

@@ -26,6 +26,7 @@ func (t *Tracker) Look(l *procfs.Look) {
 func (t *Tracker) Elapse(now int64) {
 	if m := t.machines[""]; m != nil {
 		m.lookBefore(now)
+		m.watch(now, true)
 	}
 }
 
@@ -37,11 +38,17 @@ func (m *machine) lookBefore(at int64) {
 	}
 }
 
-// apply brings the table to what a look shows: what is missing is filled in, and what is gone ends.
+// apply brings the table to what a look shows: what is missing is filled in, and what is gone ends. A look takes its
+// time, so events that are younger may have been handled when it is there; what they said stands.
 func (m *machine) apply(l *procfs.Look) {
+	if l.Begin.UnixMilli() <= m.looked.begin {
+		return // it has been taken into account, before a restart
+	}
 	m.tracker.counts.Looks++
 	m.lookID++
 	m.looked.begin, m.looked.end = l.Begin.UnixMilli(), l.End.UnixMilli()+lookSlack
+	m.boot = l.Boot.UnixMilli()
+	m.tracker.noteLook(m, m.looked.begin)
 	byPID := make(map[int]*procfs.Process, len(l.Processes))
 	for i := range l.Processes {
 		p := &l.Processes[i]
@@ -50,12 +57,16 @@ func (m *machine) apply(l *procfs.Look) {
 	for i := range l.Processes {
 		p := &l.Processes[i]
 		k := m.Lookup(uint32(p.PID))
-		if k == nil || !k.Lives() || !m.isProcess(k, p) {
+		switch {
+		case k != nil && (k.Start > m.looked.begin || k.Ended > m.looked.begin):
+			continue
+		case k == nil || !k.Lives() || !isProcess(k, p):
 			k = m.enter(p, byPID[p.PPID], l)
-		} else {
+		default:
 			m.refresh(k, p, l)
 		}
 		k.Last = max(k.Last, m.looked.begin)
+		k.Ticks = p.StartTicks
 		k.ShownIn(m.lookID)
 		k.Provisional = false
 		if len(p.NamespacePIDs) > 0 {
@@ -85,11 +96,14 @@ func (m *machine) endUnseen() {
 	}
 }
 
-// isProcess reports whether a task of the table is the process that /proc shows under its pid. It is not if that
-// started after the task was last heard of.
-func (m *machine) isProcess(k *task.Task, p *procfs.Process) bool {
+// isProcess reports whether a task of the table is the process that /proc shows under its pid. It is if it is known to
+// have started at the same tick; it is not if that started after the task was last heard of.
+func isProcess(k *task.Task, p *procfs.Process) bool {
 	if k.Kernel != p.KernelThread {
 		return false
+	}
+	if k.Ticks != 0 && p.StartTicks != 0 {
+		return k.Ticks == p.StartTicks
 	}
 	if p.KernelThread || k.PPID == uint32(p.PPID) && k.Exec != nil && sameProgram(k.Exec.Exe, program([]byte(p.Exe))) {
 		return true
@@ -107,6 +121,9 @@ func (m *machine) refresh(k *task.Task, p *procfs.Process, l *procfs.Look) {
 		return
 	}
 	e := k.Exec
+	if e != nil && e.PID == k.PID && e.Start > m.looked.begin {
+		return
+	}
 	if e == nil || e.Exe == "" && e.Via == task.Proc || !sameProgram(e.Exe, exe) {
 		start := p.Start.UnixMilli()
 		if e != nil {

@@ -5,20 +5,8 @@ import (
 	"cmp"
 	"strings"
 
-	"audisp-history/enrich/abi"
 	"audisp-history/enrich/task"
 )
-
-// news is what one record says of the task that it names.
-type news struct {
-	pid, ppid uint32
-	at        int64 // the event's time: the entry of the system call
-	comm, exe []byte
-	call      abi.Call
-	exec      bool // it has just executed what comm and exe say
-	doubtful  bool // what the task, or its parent, did in a gap before may be missing
-	late      bool // the event came after others with higher serials
-}
 
 const (
 	// exitGrace is for how long, in milliseconds, a task that has ended may still be named as somebody's parent: its
@@ -37,18 +25,20 @@ func (m *machine) subject(n *news) *task.Task {
 		n.doubtful = known.Last < m.gap
 	}
 	switch {
-	case k == nil, !k.Lives() && n.exec && !n.late: // nothing executes after its exit: the clock was set back
+	case k == nil, !k.Lives() && n.exec() && !n.late: // nothing executes after its exit: the clock was set back
 		k = m.place(n)
 	case k.Lives() && !m.same(k, n):
 		m.tracker.counts.Reused++
 		k = m.place(n)
+	case k.Lives() && !n.late:
+		k.PPID = n.ppid
 	}
 	if !k.Shown && !k.FromProc && !k.Undated {
 		m.clock.shown(n.pid, n.at)
 	}
 	k.Shown, k.Provisional = true, false
 	k.Last = max(k.Last, n.at)
-	if !n.exec && n.exe != nil {
+	if !n.exec() && n.exe != nil {
 		m.compare(k, n)
 	}
 	return k
@@ -69,7 +59,6 @@ func (m *machine) same(k *task.Task, n *news) bool {
 	default:
 		return false
 	}
-	k.PPID = n.ppid
 	return true
 }
 
@@ -139,7 +128,10 @@ var swapper = []byte("swapper/0")
 // can tell, for as long as it lives, which most kernel threads do.
 func (m *machine) madeByKernel(n *news) bool {
 	ask := m.tracker.config.KernelThread
-	return ask != nil && m == m.tracker.machines[""] && n.ppid != 0 && ask(n.ppid)
+	if !m.tracker.replaying && ask != nil && m.name == "" && n.ppid != 0 {
+		n.kernel = ask(n.ppid)
+	}
+	return n.kernel
 }
 
 // placeHelper enters a program that the kernel started. There is no record of its exec.
@@ -150,7 +142,7 @@ func (m *machine) placeHelper(parent *task.Task, n *news) *task.Task {
 	}
 	k := m.New(n.pid, parent, nil, n.at)
 	k.PPID, k.Init, k.Undated, k.Foreign, k.Unsure = n.ppid, initPID, true, false, false
-	if !n.exec && n.exe != nil {
+	if !n.exec() && n.exe != nil {
 		m.Execute(k, n.comm, n.exe, n.at, task.Helper)
 	}
 	return k

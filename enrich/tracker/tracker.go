@@ -6,7 +6,7 @@
 package tracker
 
 import (
-	"audisp-history/enrich/abi"
+	"audisp-history/enrich/packed"
 	"audisp-history/enrich/procfs"
 	"audisp-history/enrich/record"
 	"audisp-history/enrich/task"
@@ -21,6 +21,10 @@ type Config struct {
 	// KernelThread asks this machine's /proc whether a pid is that of a kernel thread; nil where there is no /proc to
 	// ask. It is asked about parents that are not known, only.
 	KernelThread func(pid uint32) bool
+	// Gap is told of spans in which transitions may have gone unseen; nil if nobody wants to know.
+	Gap func(Gap)
+	// Journal gets every change, for Replay; nil if nobody keeps it.
+	Journal *packed.Writer
 }
 
 // A Mark says which history belongs on a record of an event.
@@ -38,7 +42,8 @@ type Counts struct {
 	Late      uint64 // transitions not applied, because the state was past them
 	Unmatched uint64 // forks in other pid namespaces whose child was never seen
 	Looks     uint64 // looks at /proc that took effect
-	Switched  uint64 // times the rules or auditing as a whole were seen to be taken away
+	Gaps      uint64 // spans in which transitions may have gone unseen, that of the beginning included
+	Swept     uint64 // tasks that had ended without a record
 	Machines  int
 }
 
@@ -54,11 +59,14 @@ type Tracker struct {
 	made     uint64
 	counts   Counts
 	call     record.Call
-	parsed   *record.Event // the event that call and news are of, until it has been handled
+	parsed   *record.Event // the event that news is of, until it has been handled
 	news     news
-	marks    []Mark
-	comm     []byte // scratch: decoded values
-	exe      []byte
+	written  writtenChange
+	// replaying: what is handled was handled before.
+	replaying bool
+	marks     []Mark
+	comm      []byte // scratch: decoded values
+	exe       []byte
 }
 
 // New makes a tracker that knows of no task.
@@ -70,11 +78,13 @@ func New(c Config) *Tracker {
 type machine struct {
 	*task.Table
 	tracker *Tracker
+	name    string // its node, "" for this machine
 	forks   forks
 	looks   []*procfs.Look // that have not taken effect, the earliest first
 	lookID  uint32
 	looked  struct{ begin, end int64 } // the moment of the last one that did
-	off     bool                       // rules or auditing were taken away, and nothing came back since
+	boot    int64                      // when the kernel started, 0 if no look has told
+	open    *openGap                   // one that has begun and not ended
 	clock   pidClock
 	ahead   []aheadFork
 	pairs   map[uint32]*pairs // by the init of the namespace
@@ -130,7 +140,7 @@ func (t *Tracker) machine(node string) *machine {
 		if len(t.machines) >= maxMachines {
 			return nil
 		}
-		m = &machine{tracker: t}
+		m = &machine{tracker: t, name: name}
 		m.reset()
 		t.machines[name] = m
 	}
@@ -145,19 +155,15 @@ func (m *machine) reset() {
 	m.forks = newForks(m.tracker.config.PendingForks)
 	m.first, m.gap, m.clock, m.ahead = 0, 0, pidClock{}, nil
 	m.pairs = make(map[uint32]*pairs)
+	m.open = &openGap{Gap: Gap{Node: m.name, Reason: Start}}
 }
 
 // Restart forgets the tasks of a node, which has booted.
 func (t *Tracker) Restart(node string) {
 	if m := t.machine(node); m != nil {
+		t.noteMachine(m)
+		t.note(changeBoot)
 		m.reset()
-	}
-}
-
-// Lose says that events of a node are missing up to a time.
-func (t *Tracker) Lose(node string, to int64) {
-	if m := t.machine(node); m != nil {
-		m.gap = max(m.gap, to)
 	}
 }
 
@@ -175,8 +181,9 @@ func (t *Tracker) Event(e *record.Event, late bool) []Mark {
 	t.counts.Events++
 	if e.Ordered {
 		m.lookBefore(e.Time)
+		m.watch(e.Time, false)
 		if m.first == 0 {
-			m.first = e.Time
+			m.begin(e.Time)
 		}
 	}
 	if e.Call >= 0 {
@@ -202,26 +209,25 @@ func (t *Tracker) mark(i int, target bool, x *task.Exec) {
 }
 
 // newsOf is what the system call of an event says of its task, false if that cannot be read.
-func (t *Tracker) newsOf(e *record.Event) (news, bool) {
-	c := &t.call
+func (t *Tracker) newsOf(e *record.Event) (*news, bool) {
 	if t.parsed == e {
-		return t.news, true
+		return &t.news, true
 	}
 	t.parsed = nil
+	c, n := &t.call, &t.news
 	if !c.Parse(e.Body(e.Call)) {
-		return news{}, false
+		return nil, false
 	}
-	n := news{pid: c.PID, ppid: c.PPID, at: e.Time}
+	*n = news{pid: c.PID, ppid: c.PPID, at: e.Time, serial: e.Serial}
 	if c.Exe != nil {
 		t.comm = record.AppendDecoded(t.comm[:0], c.Comm)
 		t.exe = record.AppendDecoded(t.exe[:0], c.Exe)
 		n.comm, n.exe = t.comm, program(t.exe)
 	}
 	if e.Records[e.Call].Kind == record.Syscall {
-		n.call = abi.Lookup(c.Arch, c.Number)
+		n.deed(c)
 	}
-	n.exec = n.call == abi.Exec && c.Succeeded
-	t.parsed, t.news = e, n
+	t.parsed = e
 	return n, true
 }
 
@@ -234,61 +240,34 @@ func (t *Tracker) callEvent(m *machine, e *record.Event, late bool) {
 		return
 	}
 	n.late = late
-	k := m.subject(&n)
-	switch {
-	case n.exec:
-		m.exec(k, &n)
-	case n.call == abi.ExitGroup:
-		m.end(k, e.Time)
-	case t.call.Succeeded:
-		m.called(k, &n, e.Serial)
-	}
+	k := m.take(n)
+	t.noteNews(m, n)
 	if k.Exec == nil {
 		t.counts.Unknown++
 	}
 	t.mark(e.Call, false, k.Exec)
 }
 
-// called applies a system call that succeeded and makes tasks or namespaces.
-func (m *machine) called(k *task.Task, n *news, serial uint64) {
-	c := &m.tracker.call
-	if f, ok := forkOf(n.call, c, n.at); ok {
-		f.late = n.late
-		if taken := m.handled(serial); !taken || !elsewhere(k) {
+// take applies what a system call says, and returns the task it says it of.
+func (m *machine) take(n *news) *task.Task {
+	k := m.subject(n)
+	switch n.act {
+	case actExec:
+		m.exec(k, n)
+	case actExit:
+		m.end(k, n.at)
+	case actFork:
+		f := fork{at: n.at, child: n.child, flags: n.flags, clone3: n.clone3, late: n.late}
+		if taken := m.handled(n.serial); !taken || !elsewhere(k) {
 			m.fork(k, f)
 		}
-		return
+	case actApart:
+		k.Spawns, k.SpawnInit = task.Apart, 0
+	case actJoin:
+		k.Spawns, k.SpawnInit = task.Joined, 0
 	}
-	switch n.call {
-	case abi.Unshare:
-		if c.A0&cloneNewPID != 0 {
-			k.Spawns, k.SpawnInit = task.Apart, 0
-		}
-	case abi.SetNS:
-		// With 0 the file descriptor may be that of any namespace: whether the children's pids are keys here is
-		// then unknown, which is handled as if they were not.
-		if c.A1 == 0 || c.A1&cloneNewPID != 0 {
-			k.Spawns, k.SpawnInit = task.Joined, 0
-		}
-	}
-}
-
-// forkOf reads a call that may have made a task.
-func forkOf(call abi.Call, c *record.Call, at int64) (fork, bool) {
-	f := fork{at: at, child: c.Exit}
-	switch call {
-	case abi.Clone:
-		f.flags = c.A0
-		if abi.CloneFlagsArg(c.Arch) == 1 {
-			f.flags = c.A1
-		}
-	case abi.Clone3:
-		f.clone3 = true
-	case abi.Fork, abi.VFork:
-	default:
-		return f, false
-	}
-	return f, f.flags&cloneThread == 0 && f.child > 0 && f.child < 1<<31
+	m.witness(n)
+	return k
 }
 
 // plainEvent handles an event without a system call: each record with a pid= of its own names its task.
@@ -311,11 +290,17 @@ func (t *Tracker) plainEvent(m *machine, e *record.Event) {
 			t.counts.Unknown++
 			continue
 		}
-		k.Last = max(k.Last, e.Time)
+		m.mention(k, e.Time, r.Kind == record.Abend)
+		t.noteMention(m, pid, e.Time, r.Kind == record.Abend)
 		t.mark(i, false, k.Exec)
-		if r.Kind == record.Abend {
-			m.end(k, e.Time)
-		}
+	}
+}
+
+// mention notes that a record names a task which lives, or has just died.
+func (m *machine) mention(k *task.Task, at int64, dies bool) {
+	k.Last = max(k.Last, at)
+	if dies {
+		m.end(k, at)
 	}
 }
 
@@ -342,28 +327,4 @@ func (t *Tracker) target(m *machine, e *record.Event, i int) {
 		return
 	}
 	t.mark(i, true, k.Exec)
-}
-
-// configChange notices that auditing is switched off or a rule is taken away (kernel/audit.c: audit_log_config_change,
-// kernel/auditfilter.c: audit_log_rule_change).
-func (t *Tracker) configChange(m *machine, e *record.Event, i int) {
-	var op, enabled string
-	for f := record.FieldsOf(e.Body(i)); f.Next(); {
-		switch string(f.Key) {
-		case "op":
-			op = string(f.Value)
-		case "audit_enabled":
-			enabled = string(f.Value)
-		}
-	}
-	switch off := op == "remove_rule" || op == "set" && enabled == "0"; {
-	case off && !m.off: // auditctl -D takes away one rule after the other
-		t.counts.Switched++
-		m.off = true
-	case op == "add_rule", op == "set" && enabled != "" && !off:
-		m.off = false
-	}
-	if op == "remove_rule" || op == "add_rule" || op == "set" && enabled != "" {
-		m.gap = max(m.gap, e.Time) // it ends with the last rule that comes back
-	}
 }

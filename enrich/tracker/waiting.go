@@ -168,7 +168,7 @@ func (f *fork) fits(n *news, place int64) (since int64, ok bool) {
 		return 0, false
 	}
 	since = max(place-f.high, 0)
-	if !n.exec {
+	if !n.exec() {
 		return since, n.exe == nil || f.exec == nil || sameProgram(f.exec.Exe, n.exe)
 	}
 	return since, f.exec == f.caller.Exec || n.at-f.at <= soon

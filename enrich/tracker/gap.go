@@ -1,0 +1,208 @@
+package tracker
+
+import (
+	"audisp-history/enrich/record"
+)
+
+// A Gap is a span in which transitions may have gone unseen.
+type Gap struct {
+	Node   string
+	Reason Reason
+	// From and To are when it began and ended, in milliseconds since 1970; 0 where that is not known, or for a To that
+	// has not come. A gap whose end is long in coming is told of twice.
+	From, To int64
+	Lost     uint64 // events that the serials say are missing
+	First    uint64 // the serial of the first of them
+	At       int64  // when it is told of: the time of the event before which it is
+}
+
+// Reason says why transitions may be missing.
+type Reason uint8
+
+// The reasons.
+const (
+	Start         Reason = iota // nothing is known of what was before
+	RulesRemoved                // rules were taken away
+	AuditDisabled               // auditing was switched off
+	EventsLost                  // events are missing from the stream
+	PluginDown                  // nobody read the stream, and it could not be caught up
+	StateLost                   // what was kept of the past could not be read
+	reasons
+)
+
+// String is the value of reason=.
+func (r Reason) String() string {
+	return [...]string{"start", "rules-removed", "audit-disabled", "events-lost", "plugin-down", "state-lost"}[r]
+}
+
+// An openGap has begun and not ended. One by missing rules ends when the stream shows forks and execs again, and no rule
+// has changed for a while: they come and go one by one.
+type openGap struct {
+	Gap
+	changed     int64 // when a rule last came or went, 0 if none has
+	added       bool  // some have come back
+	told        bool
+	forks, exec bool // seen since
+}
+
+const (
+	// ruleQuiet is for how long, in milliseconds, no rule may change before they are taken for complete.
+	ruleQuiet = 1000
+	// tellAfter is when a gap that does not end is told of.
+	tellAfter = 5000
+)
+
+// Lose says that events of a node are missing, and tells of the gap. The state knows nothing of what they said.
+func (t *Tracker) Lose(g Gap) {
+	m := t.machine(g.Node)
+	if m == nil {
+		return
+	}
+	g.Node = m.name
+	m.lose(g.To)
+	t.noteLose(m, g.To)
+	t.tell(g)
+}
+
+func (m *machine) lose(to int64) {
+	m.gap = max(m.gap, to)
+}
+
+// tell counts a gap and passes it on.
+func (t *Tracker) tell(g Gap) {
+	if t.replaying {
+		return
+	}
+	t.counts.Gaps++
+	if t.config.Gap != nil {
+		t.config.Gap(g)
+	}
+}
+
+// begin sees the first event of a machine.
+func (m *machine) begin(at int64) {
+	m.tracker.noteBegin(m, at)
+	m.first = at
+	if m.open.To == 0 {
+		m.open.To = at
+	}
+}
+
+// configChange notices that auditing is switched off or a rule comes or goes (kernel/audit.c: audit_log_config_change,
+// kernel/auditfilter.c: audit_log_rule_change).
+func (t *Tracker) configChange(m *machine, e *record.Event, i int) {
+	var op, enabled string
+	for f := record.FieldsOf(e.Body(i)); f.Next(); {
+		switch string(f.Key) {
+		case "op":
+			op = string(f.Value)
+		case "audit_enabled":
+			enabled = string(f.Value)
+		}
+	}
+	c := ruleChange(0)
+	switch {
+	case op == "remove_rule":
+		c = ruleRemoved
+	case op == "add_rule":
+		c = ruleAdded
+	case op == "set" && enabled == "0":
+		c = auditOff
+	case op == "set" && enabled != "":
+		c = auditOn
+	default:
+		return
+	}
+	m.change(c, e.Time)
+	t.noteRules(m, c, e.Time)
+}
+
+type ruleChange uint8
+
+const (
+	ruleRemoved ruleChange = iota
+	ruleAdded
+	auditOff
+	auditOn
+	ruleChanges
+)
+
+func (m *machine) change(c ruleChange, at int64) {
+	m.gap = max(m.gap, at) // it ends with the last rule that comes back
+	switch {
+	case m.open != nil:
+	case c == ruleRemoved:
+		m.open = &openGap{Gap: Gap{Node: m.name, Reason: RulesRemoved, From: at}}
+	case c == auditOff:
+		m.open = &openGap{Gap: Gap{Node: m.name, Reason: AuditDisabled, From: at}}
+	}
+	o := m.open
+	if o == nil {
+		return
+	}
+	switch c {
+	case ruleRemoved, ruleAdded:
+		o.changed, o.To = at, at
+		o.added = o.added || c == ruleAdded
+		o.forks, o.exec = false, false
+	case auditOn:
+		if o.Reason == AuditDisabled {
+			m.closeGap(at)
+		}
+	}
+}
+
+// witness sees what the rules show.
+func (m *machine) witness(n *news) {
+	o := m.open
+	if o == nil {
+		return
+	}
+	if o.Reason == AuditDisabled { // nothing is recorded while it is off
+		m.closeGap(n.at)
+		return
+	}
+	switch n.act {
+	case actFork:
+		o.forks = true
+	case actExec:
+		o.exec = true
+	}
+}
+
+// watch ends a gap, or tells of one that does not end, before an event, or when idle while none comes.
+func (m *machine) watch(at int64, idle bool) {
+	o := m.open
+	switch {
+	case o == nil, o.Reason == AuditDisabled && !idle: // this event may be the first since it is on again
+	case o.forks && o.exec && at-o.changed >= ruleQuiet:
+		m.tracker.noteAt(m, changeClosed, at)
+		m.closeGap(at)
+	case !o.told && at-max(o.From, o.changed, m.first) >= tellAfter && m.first > 0:
+		o.told = true
+		m.tracker.noteMachine(m)
+		m.tracker.note(changeTold)
+		g := o.Gap
+		g.To, g.At = 0, at
+		m.tracker.tell(g)
+	}
+}
+
+// closeGap ends the one that is open.
+func (m *machine) closeGap(at int64) {
+	o := m.open
+	m.open = nil
+	if o.Reason == AuditDisabled {
+		o.To = at
+		m.lose(at)
+	}
+	if o.Reason == Start && o.From == 0 {
+		o.From = m.boot
+	}
+	// Rules that went and left forks and execs recorded were none that matter.
+	if o.Reason == RulesRemoved && !o.added && !o.told {
+		return
+	}
+	o.At = at
+	m.tracker.tell(o.Gap)
+}
