@@ -23,8 +23,12 @@ var (
 )
 
 // Feed takes the next piece, whose bytes must not change while they are read; what was left of the one before is
-// dropped.
-func (r *Reader) Feed(b []byte) { r.buf = b }
+// dropped. After an error it takes nothing: the dictionary may lack strings that later pieces refer to.
+func (r *Reader) Feed(b []byte) {
+	if r.err == nil {
+		r.buf = b
+	}
+}
 
 // More reports whether there is more to read.
 func (r *Reader) More() bool { return r.err == nil && len(r.buf) > 0 }
@@ -99,7 +103,8 @@ func (r *Reader) Bool() bool {
 	return b == 1
 }
 
-// Count reads how many things follow, each of at least size bytes, which must be there.
+// Count reads how many things follow, each of at least size bytes. It is an error if what is left of the piece cannot
+// hold them: so a slice may be made that large.
 func (r *Reader) Count(size int) int {
 	n := r.Uint()
 	if n > uint64(len(r.buf)/max(size, 1)) {
@@ -107,6 +112,18 @@ func (r *Reader) Count(size int) int {
 		return 0
 	}
 	return int(n)
+}
+
+// Raw reads bytes, which belong to the piece.
+func (r *Reader) Raw() []byte {
+	n := r.Count(1)
+	if n > MaxString {
+		r.fail(ErrInvalid)
+		return nil
+	}
+	b := r.buf[:n]
+	r.buf = r.buf[n:]
+	return b
 }
 
 // String reads a string.

@@ -59,6 +59,13 @@ func (w *Writer) Text(b []byte) {
 	w.fresh(string(b))
 }
 
+// Raw appends bytes, of which no dictionary is kept.
+func (w *Writer) Raw(b []byte) {
+	b = b[:min(len(b), MaxString)]
+	w.Uint(uint64(len(b)))
+	w.buf = append(w.buf, b...)
+}
+
 func (w *Writer) fresh(s string) {
 	w.Byte(0)
 	w.Uint(uint64(len(s)))
