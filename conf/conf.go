@@ -23,6 +23,11 @@ const MaxFileBytes = 1 << 20
 type Config struct {
 	Output  Output  `yaml:"output"`
 	History History `yaml:"history"`
+	State   State   `yaml:"state"`
+
+	// Auditd is auditd's own configuration file, absolute, which says where its log is: what came while the program was
+	// not running is read there. Empty: nothing is.
+	Auditd string `yaml:"auditd_conf"`
 
 	// Node is the name that auditd writes as node= on this host's own records
 	// (name_format in auditd.conf). Records without node= are always this
@@ -39,6 +44,16 @@ type Output struct {
 	Path string `yaml:"path"`
 	// Mode is the file's permissions when the program creates it.
 	Mode Mode `yaml:"mode"`
+}
+
+// State says what is kept of the past.
+type State struct {
+	// Dir is the directory, absolute, that only the program may write to. Empty: nothing is kept.
+	Dir string `yaml:"dir"`
+	// Boots is how many boots before the present one are kept, for questions.
+	Boots int `yaml:"boots"`
+	// BootsBytes is how many bytes all of them may take together.
+	BootsBytes int `yaml:"boots_bytes"`
 }
 
 // History says how a history is written.
@@ -118,6 +133,8 @@ func Default() Config {
 	return Config{
 		Output:  Output{Path: "/var/log/audisp-history/history.log", Mode: 0o600},
 		History: History{Style: StyleField, Cut: CutMiddle, MaxBytes: 4096},
+		State:   State{Dir: "/var/lib/audisp-history", Boots: 3, BootsBytes: 256 << 20},
+		Auditd:  "/etc/audit/auditd.conf",
 		Limits: Limits{
 			Tasks:        1 << 20,
 			Ended:        1 << 16,

@@ -20,6 +20,11 @@ history:
   style: record
   cut: front
   max_bytes: 0
+state:
+  dir: /srv/state
+  boots: 5
+  boots_bytes: 1000
+auditd_conf: /srv/auditd.conf
 node: db7
 limits:
   tasks: 2048
@@ -36,6 +41,8 @@ func TestParseReadsEveryKey(t *testing.T) {
 	want := Config{
 		Output:  Output{Path: "/srv/audit/h.log", Mode: 0o640},
 		History: History{Style: StyleRecord, Cut: CutFront, MaxBytes: 0},
+		State:   State{Dir: "/srv/state", Boots: 5, BootsBytes: 1000},
+		Auditd:  "/srv/auditd.conf",
 		Node:    "db7",
 		Limits:  Limits{Tasks: 2048, Ended: 128, Execs: 4096, Depth: 64, OpenEvents: 32, PendingForks: 16},
 		Log:     Log{Level: LevelDebug},
@@ -105,7 +112,7 @@ func TestParseRefuses(t *testing.T) {
 	}{
 		"an unknown key": {"history:\n  styel: field\n", []string{`f:2: unknown key "styel" under "history"; known keys: style, cut, max_bytes`}},
 		"an unknown key at the top": {"\nhistorie:\n  style: field\n",
-			[]string{`f:2: unknown key "historie" at the top level; known keys: output, history, node, limits, log`}},
+			[]string{`f:2: unknown key "historie" at the top level; known keys: output, history, state, auditd_conf, node, limits, log`}},
 		"a key in capitals":           {"Node: x\n", []string{`f:1: unknown key "Node" at the top level`}},
 		"the same key twice":          {"node: a\nlog:\n  level: info\nnode: b\n", []string{`f:4: key "node" at the top level is already set in line 1; keep one`}},
 		"the same block twice":        {"log:\n  level: info\nlog:\n  level: warn\n", []string{`f:3: key "log" at the top level is already set in line 1`}},
@@ -117,6 +124,9 @@ func TestParseRefuses(t *testing.T) {
 		"a word for a block":          {"history: field\n", []string{`f:1: history: here go "key: value" lines; known keys: style`}},
 		"a list for a word":           {"history:\n  style: [field]\n", []string{`f:2: history.style: here goes a single value`}},
 		"a block for a word":          {"node:\n  name: x\n", []string{`f:2: node: here goes a single value`}},
+		"a relative directory":        {"state:\n  dir: state\n", []string{`f:2: state.dir: "state" is not an absolute name; give one, such as /var/lib/audisp-history`}},
+		"a negative number of boots":  {"state:\n  boots: -1\n", []string{`f:2: state.boots: -1 is out of range; give 0 to 1000`}},
+		"a control in a name":         {"auditd_conf: \"/a\\u0001\"\n", []string{`f:1: auditd_conf: "/a\x01" is too long or holds a control character`}},
 		"no value":                    {"history:\n  style:\n", []string{`f:2: history.style: has no value`}},
 		"an alias":                    {"node: &a x\nlog:\n  level: *a\n", []string{`f:3: log.level: an alias (*a); write the value itself`}},
 		"a merge":                     {"log: &a {level: info}\nhistory:\n  <<: *a\n", []string{`f:3: unknown key "<<" under "history"`}},

@@ -47,6 +47,10 @@ func (r *reader) values(c Config) {
 		// line together with the record itself.
 		r.between("history.max_bytes", c.History.MaxBytes, 256, 8192, "; 0 is no limit but the line's")
 	}
+	r.optionalPath("state.dir", c.State.Dir, "such as /var/lib/audisp-history; \"\" keeps nothing")
+	r.between("state.boots", c.State.Boots, 0, 1000, "")
+	r.between("state.boots_bytes", c.State.BootsBytes, 0, 1<<40, "")
+	r.optionalPath("auditd_conf", c.Auditd, "such as /etc/audit/auditd.conf; \"\" reads no log of auditd's")
 	r.nodeName("node", c.Node)
 
 	// The kernel has at most 4194304 pids (include/linux/threads.h:
@@ -90,6 +94,17 @@ func (r *reader) outputPath(key, v string) {
 		r.wrong(key, "%s is too long or holds a control character; give a plain file name, %s", quoted(v), example)
 	case strings.HasPrefix(path.Clean(v)+"/", auditLogs+"/"):
 		r.wrong(key, "%s is in auditd's own directory; choose another, %s", quoted(v), example)
+	}
+}
+
+// optionalPath checks an absolute name that may be empty.
+func (r *reader) optionalPath(key, v, example string) {
+	switch {
+	case v == "":
+	case !path.IsAbs(v):
+		r.wrong(key, "%s is not an absolute name; give one, %s", quoted(v), example)
+	case len(v) > 4095 || strings.ContainsFunc(v, isControl):
+		r.wrong(key, "%s is too long or holds a control character; give a plain name, %s", quoted(v), example)
 	}
 }
 

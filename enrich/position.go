@@ -104,6 +104,20 @@ func (s *Stream) due(node string) (serial uint64, newest int64) {
 	return serial, newest
 }
 
+// Next is the first serial of a node that has not been handled, and the latest time of those that have been; 0 if
+// nothing was heard of it.
+func (s *Stream) Next(node string) (serial uint64, newest int64) { return s.due(node) }
+
+// Begun reports whether any event in the order of serials has been handled: before, there is no place to go on from.
+func (s *Stream) Begun() bool {
+	for _, node := range s.order.Nodes() {
+		if next, _ := s.due(node); next > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Handled reports whether an event has been handled, by the header of one of its records.
 func (s *Stream) Handled(h *record.Header) bool {
 	p := s.places[string(h.Node)]
@@ -151,12 +165,12 @@ func (s *Stream) unhandled(node string, holes []hole) []hole {
 	return holes
 }
 
-// restorePlace reads what savePlace wrote. Resume goes on from there.
+// restorePlace reads what savePlace wrote. Resume goes on from there. After an error it is where it was.
 func (s *Stream) restorePlace(r *packed.Reader) error {
-	clear(s.places)
+	places := make(map[string]*place)
 	for range r.Count(4) {
-		p := s.place(r.String())
-		*p = place{saved: r.Uint(), newest: r.Int()}
+		node := r.String()
+		p := &place{saved: r.Uint(), newest: r.Int()}
 		for range r.Count(2) {
 			p.holes = append(p.holes, hole{r.Uint(), r.Uint()})
 		}
@@ -166,6 +180,12 @@ func (s *Stream) restorePlace(r *packed.Reader) error {
 		if len(p.holes) > maxHoles || len(p.strays) > maxStrays {
 			return fmt.Errorf("%w: %d holes, %d strays", errPlace, len(p.holes), len(p.strays))
 		}
+		if len(places) < maxPlaces {
+			places[node] = p
+		}
+	}
+	if r.Err() == nil {
+		s.places = places
 	}
 	return r.Err()
 }
@@ -178,6 +198,11 @@ func (s *Stream) Saved(node string) (serial uint64, newest int64) {
 		return p.saved, p.newest
 	}
 	return 0, 0
+}
+
+// Assume takes a serial for the one that was due of a node, where what was kept does not say.
+func (s *Stream) Assume(node string, serial uint64, newest int64) {
+	*s.place(node) = place{saved: serial, newest: newest}
 }
 
 // Resume goes on from the place that was restored. With gap, what has come in between cannot be had, and the first

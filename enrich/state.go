@@ -13,13 +13,22 @@ import (
 // it was written. Each piece of a journal ends with how far the stream was, and what its user wants to keep with that.
 //
 //	snapshot: place, extra | entries of the tracker | entries …
-//	journal:  fresh, changes of the tracker, place, extra | …
+//	journal:  follows, changes of the tracker, place, extra | …
 
 // pieceSize is how long the pieces of a snapshot are, about.
 const pieceSize = 256 << 10
 
-// Snapshot returns what is known, in pieces, and begins a new journal. extra is handed back by Loader.Extra.
-func (s *Stream) Snapshot(extra []byte) [][]byte {
+// What a piece of a journal follows.
+const (
+	followsPiece    = iota // the one before it
+	followsJournal         // the one before it, or the snapshot, but it has its own dictionary
+	followsSnapshot        // the snapshot only: pieces before it have been dropped
+	followKinds
+)
+
+// Snapshot returns what is known, in pieces, and begins a new journal. extra is handed back by Loader.Extra. hole says
+// that pieces of the journal before were dropped, so that the new one is of no use without this snapshot.
+func (s *Stream) Snapshot(extra []byte, hole bool) [][]byte {
 	var pieces [][]byte
 	var w packed.Writer
 	take := func() {
@@ -27,7 +36,7 @@ func (s *Stream) Snapshot(extra []byte) [][]byte {
 		w.Cut()
 	}
 	s.savePlace(&w)
-	w.Text(extra)
+	w.Raw(extra)
 	take()
 	s.tracker.Save(&w, func() {
 		if w.Len() >= pieceSize {
@@ -35,31 +44,39 @@ func (s *Stream) Snapshot(extra []byte) [][]byte {
 		}
 	})
 	take()
-	s.journal.Reset()
+	if s.journal != nil {
+		s.journal.Reset()
+	}
 	s.tracker.FreshJournal()
-	s.fresh, s.kept = true, s.counts
+	s.follows, s.kept = followsJournal, s.counts
+	if hole {
+		s.follows = followsSnapshot
+	}
 	return pieces
+}
+
+// Unkept is about how many bytes Changes would return.
+func (s *Stream) Unkept() int {
+	if s.journal == nil {
+		return 0
+	}
+	return s.journal.Len()
 }
 
 // Changes returns what has changed since the last call, as one piece of the journal, nil if nothing has. The caller
 // must keep it, and in order: each piece is understood after those before it only.
 func (s *Stream) Changes(extra []byte) []byte {
-	if s.counts == s.kept && s.journal.Len() == 0 {
+	if s.journal == nil || s.counts == s.kept && s.journal.Len() == 0 {
 		return nil
 	}
 	w := s.journal
 	s.tracker.EndChanges()
 	s.savePlace(w)
-	w.Text(extra)
-	piece := make([]byte, 0, w.Len()+1)
-	if s.fresh {
-		piece = append(piece, 1)
-	} else {
-		piece = append(piece, 0)
-	}
+	w.Raw(extra)
+	piece := append(make([]byte, 0, w.Len()+1), s.follows)
 	piece = append(piece, w.Bytes()...)
 	w.Cut()
-	s.fresh, s.kept = false, s.counts
+	s.follows, s.kept = followsPiece, s.counts
 	return piece
 }
 
@@ -71,6 +88,8 @@ type Loader struct {
 	journal  packed.Reader
 	restorer *tracker.Restorer
 	extra    []byte
+	whole    bool // a snapshot was read
+	pieces   int  // of journals
 }
 
 // NewLoader makes a loader that fills s.
@@ -86,7 +105,7 @@ func (l *Loader) Snapshot(piece []byte) error {
 		if err := l.place(r); err != nil {
 			return err
 		}
-		l.restorer = l.stream.tracker.Restore()
+		l.restorer, l.whole = l.stream.tracker.Restore(), true
 	}
 	return l.restorer.Read(r)
 }
@@ -94,11 +113,14 @@ func (l *Loader) Snapshot(piece []byte) error {
 // Journal reads the next piece of a journal. The first one ends the snapshot.
 func (l *Loader) Journal(piece []byte) error {
 	l.endSnapshot()
-	if len(piece) == 0 || piece[0] > 1 {
+	if len(piece) == 0 || piece[0] >= followKinds {
 		return errPiece
 	}
 	r := &l.journal
-	if piece[0] == 1 {
+	if piece[0] == followsSnapshot && (!l.whole || l.pieces > 0) {
+		return fmt.Errorf("%w: the snapshot that it follows is missing", errPiece)
+	}
+	if l.pieces++; piece[0] != followsPiece {
 		*r = packed.Reader{}
 		l.stream.tracker.FreshJournal()
 	}
@@ -119,7 +141,7 @@ func (l *Loader) place(r *packed.Reader) error {
 	if err := l.stream.restorePlace(r); err != nil {
 		return err
 	}
-	l.extra = append(l.extra[:0], r.String()...)
+	l.extra = append(l.extra[:0], r.Raw()...)
 	return r.Err()
 }
 

@@ -44,7 +44,7 @@ func (k *keeper) restart(t *testing.T) *writer {
 
 func (k *keeper) keep(w *writer, all bool) {
 	if all || k.snapshot == nil {
-		k.snapshot, k.journal = w.stream.Snapshot(nil), nil
+		k.snapshot, k.journal = w.stream.Snapshot(nil, false), nil
 		return
 	}
 	if piece := w.stream.Changes(nil); piece != nil {

@@ -28,9 +28,9 @@ type Config struct {
 	KernelThread func(pid uint32) bool
 	// Journal gets what changes, see tracker.Config; nil if nobody keeps it.
 	Journal *packed.Writer
-	// Missing is asked for events that have not come in time, by serial. It hands those that it has, in the order of
-	// their log, to line; nil where there is nobody to ask.
-	Missing func(node string, first, count uint64, line func([]byte))
+	// Missing is asked for events that have not come in time, see order.Handler. It hands the records of those that it
+	// has, in the order of their log, to line; nil where there is nobody to ask.
+	Missing func(node string, first, count uint64, since int64, line func([]byte))
 }
 
 // An Output gets the events in order, each with the histories that belong on its records, and the gaps between them.
@@ -63,11 +63,11 @@ type Stream struct {
 	tracker   *tracker.Tracker
 	now       int64
 	counts    Counts
-	missing   func(node string, first, count uint64, line func([]byte))
+	missing   func(node string, first, count uint64, since int64, line func([]byte))
 	waiting   []waiter
 	places    map[string]*place
 	journal   *packed.Writer
-	fresh     bool   // the journal begins with the next piece
+	follows   byte   // what the next piece of the journal follows
 	kept      Counts // when the last piece was taken
 	inLine    bool   // the last piece did not end its line
 }
@@ -87,7 +87,7 @@ const (
 
 // New makes a stream that writes to output.
 func New(c Config, output Output) *Stream {
-	s := &Stream{output: output, missing: c.Missing, journal: c.Journal, fresh: true, places: make(map[string]*place)}
+	s := &Stream{output: output, missing: c.Missing, journal: c.Journal, follows: followsJournal, places: make(map[string]*place)}
 	s.assembler = record.NewAssembler(c.OpenEvents, s.assembled)
 	s.order = order.New(c.Wait, handler{s})
 	s.tracker = tracker.New(tracker.Config{
@@ -150,6 +150,12 @@ func (s *Stream) flush() {
 	s.drain()
 }
 
+// Lose tells of a gap before the next event. What was done in it is not known.
+func (s *Stream) Lose(g tracker.Gap) { s.tracker.Lose(g) }
+
+// Opened calls yield for every event whose records are still coming.
+func (s *Stream) Opened(yield func(*record.Event) bool) { s.assembler.Opened(yield) }
+
 // Tracker is the stream's tracker, to ask for tasks.
 func (s *Stream) Tracker() *tracker.Tracker { return s.tracker }
 
@@ -179,7 +185,7 @@ func (h handler) Event(e *record.Event, late bool) {
 	}
 	h.tracker.Foresee(e)
 	h.waiting = append(h.waiting, waiter{e, late})
-	h.proceed(h.now)
+	h.proceed(0) // time counts while nothing comes, only
 }
 
 // proceed handles the events that wait, as far as they need not wait for those behind them.
@@ -221,13 +227,13 @@ func (s *Stream) handle(e *record.Event, late bool) {
 // missingOpen is how many events that fill a hole are put together at once.
 const missingOpen = 4096
 
-func (h handler) Missing(node string, first, count uint64) {
+func (h handler) Missing(node string, first, count uint64, since int64) {
 	if h.missing == nil {
 		return
 	}
+	// What the log has in part at its end is not whole yet, and is not taken.
 	a := record.NewAssembler(missingOpen, func(e *record.Event) { h.order.Add(e, h.now) })
-	h.missing(node, first, count, func(line []byte) { a.Add(line, h.now) })
-	a.Flush()
+	h.missing(node, first, count, since, func(line []byte) { a.Add(line, h.now) })
 }
 
 func (h handler) Lost(node string, first, count uint64, from, to int64) {

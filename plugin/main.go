@@ -35,10 +35,20 @@ Usage:
         standard input; rotated logs may be given in any order. Each DIR is laid
         out like /proc: a look that takes effect at the moment it was taken.
 
+  audisp-history show [--state-dir DIR] [--boot N] [--node NAME] PID...
+        The history of processes, live or lately ended, one exec a line: when, by
+        which process, what, and where it is known from. N is how many boots ago
+        they lived: 0, the present one, without it.
+
+  audisp-history status [--state-dir DIR] [--json]
+        What the program has done and does: events, tasks, sizes, gaps. It may be
+        running or not. As show, it reads the state directory and disturbs nobody.
+
   audisp-history version
         Print the version.
 
-Without --config, /etc/audit/audisp-history.yaml is read if it exists.
+Without --config, /etc/audit/audisp-history.yaml is read if it exists. show and
+status take --config as well.
 
 Exit codes: 0 all is well; 1 something could not be read or written;
 2 the command line or the configuration is wrong.
@@ -84,6 +94,10 @@ func command(args []string, std stdio) error {
 		return runCommand(args, std)
 	case "replay":
 		return replayCommand(args, std)
+	case "show":
+		return showCommand(args, std)
+	case "status":
+		return statusCommand(args, std)
 	case "version", "--version", "-version":
 		fmt.Fprintln(std.out, versionLine())
 		return nil

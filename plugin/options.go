@@ -13,6 +13,7 @@ import (
 	"audisp-history/conf"
 	"audisp-history/enrich"
 	"audisp-history/enrich/history"
+	"audisp-history/enrich/record"
 	"audisp-history/enrich/task"
 	"audisp-history/enrich/text"
 )
@@ -82,8 +83,8 @@ func streamConfig(c *conf.Config) enrich.Config {
 	}
 }
 
-// holeWait is how long events wait for a missing one before them, in milliseconds.
-const holeWait = 1000
+// holeWait is how long events wait for a missing one before them, in milliseconds: a little longer than for its records.
+const holeWait = record.MaxAge + 100
 
 // self is the program as the records of gaps name it.
 func self(c *conf.Config) text.Self {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -21,7 +22,17 @@ import (
 // asProgram in the environment makes the test binary the program.
 const asProgram = "AUDISP_HISTORY_TEST_AS_PROGRAM=1"
 
+// asProc in the environment names a directory that the program takes for /proc.
+const asProc = "AUDISP_HISTORY_TEST_PROC"
+
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(asProc); dir != "" {
+		if err := runIn(dir, os.Args[2:], stdio{os.Stdin, os.Stdout, os.Stderr}); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(exitError)
+		}
+		os.Exit(exitOK)
+	}
 	if name, value, _ := strings.Cut(asProgram, "="); os.Getenv(name) == value {
 		main()
 	}
@@ -45,7 +56,7 @@ func spawn(t *testing.T) *child {
 	t.Helper()
 	dir := t.TempDir()
 	c := &child{output: filepath.Join(dir, "history.log")}
-	config := write(t, "c.yaml", []byte("output: {path: "+c.output+"}\n"))
+	config := write(t, "c.yaml", []byte("output: {path: "+c.output+"}\nstate: {dir: "+filepath.Join(dir, "state")+"}\nauditd_conf: \"\"\n"))
 	self, err := os.Executable()
 	must(t, err)
 	in, out := socketpair(t)
@@ -173,6 +184,7 @@ func TestRunTerminatedWhileOutputBlocks(t *testing.T) {
 			defer out.Close()
 			conf := conf.Default()
 			conf.Output.Path = filepath.Join(dir, "history.log")
+			conf.State.Dir, conf.Auditd = "", ""
 			signals, ended := make(chan os.Signal), make(chan error, 1)
 			r := newRunner(&conf, zerolog.New(slowLog{}))
 			go func() { ended <- r.run(in, "/proc/none", signals) }()

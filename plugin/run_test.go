@@ -36,6 +36,7 @@ func start(dir string, in io.Reader) *plugin {
 	}
 	c := conf.Default()
 	c.Output.Path = p.path
+	c.State.Dir, c.Auditd = filepath.Join(dir, "state"), ""
 	r := newRunner(&c, zerolog.New(p.log))
 	go func() { p.ended <- r.run(in, filepath.Join(dir, "proc"), p.signals) }()
 	return p
@@ -262,7 +263,7 @@ func TestRunOutputBroken(t *testing.T) {
 // TestRunCommand runs it as auditd does, but for the file that it writes, with this machine's /proc.
 func TestRunCommand(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.log")
-	config := write(t, "c.yaml", []byte("output: {path: "+path+", mode: \"0640\"}\n"))
+	config := write(t, "c.yaml", []byte("output: {path: "+path+", mode: \"0640\"}\nstate: {dir: \"\"}\nauditd_conf: \"\"\n"))
 	const line = "type=USER_CMD msg=audit(1.001:7): pid=4194305 uid=0\n" // a pid beyond the kernel's limit
 	r := good(t, strings.NewReader(line), "run", "--config", config)
 	b, err := os.ReadFile(path)
@@ -290,7 +291,7 @@ func (b brokenInput) Read(p []byte) (int, error) {
 // What came before the input broke is written.
 func TestRunInputBreaks(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.log")
-	config := write(t, "c.yaml", []byte("output: {path: "+path+"}\n"))
+	config := write(t, "c.yaml", []byte("output: {path: "+path+"}\nstate: {dir: \"\"}\nauditd_conf: \"\"\n"))
 	const line = "type=USER_CMD msg=audit(1.001:7): pid=4194305 uid=0\n"
 	r := runArgs(brokenInput{strings.NewReader(line)}, "run", "--config", config)
 	if r.code != exitError || !strings.Contains(r.err, "standard input: ") {

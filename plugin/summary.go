@@ -47,10 +47,10 @@ func (r *replay) summary(w io.Writer) {
 func describe(g *tracker.Gap) string {
 	from, to := "the boot", "it lasts"
 	if g.From > 0 {
-		from = stamp(g.From)
+		from = moment(g.From)
 	}
 	if g.To > 0 {
-		to = stamp(g.To)
+		to = moment(g.To)
 	}
 	text := fmt.Sprintf("%s: from %s to %s", g.Reason, from, to)
 	if g.Lost > 0 {
@@ -62,7 +62,7 @@ func describe(g *tracker.Gap) string {
 	return text
 }
 
-func stamp(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
+func moment(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // progress shows how far a replay is, on a terminal.
 type progress struct {

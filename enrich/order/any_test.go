@@ -189,7 +189,7 @@ func (q *quiet) Event(_ *record.Event, late bool) {
 		q.late++
 	}
 }
-func (q *quiet) Missing(string, uint64, uint64) {}
+func (q *quiet) Missing(string, uint64, uint64, int64) {}
 
 func (q *quiet) Lost(string, uint64, uint64, int64, int64) { q.lost++ }
 func (q *quiet) Restarted(string, uint64, int64)           {}

@@ -30,9 +30,10 @@ const (
 type Handler interface {
 	// Event gets each event once. A late one has a serial before that of one handed on earlier.
 	Event(e *record.Event, late bool)
-	// Missing says that count events from the serial first on have not come in time. Those that can be had elsewhere are
-	// to be handed to Add before it returns.
-	Missing(node string, first, count uint64)
+	// Missing says that of count events from the serial first on some have not come in time, the first of them one. Those
+	// that can be had elsewhere are to be handed to Add before it returns; what is there already does no harm. since is
+	// the latest time of the events before them.
+	Missing(node string, first, count uint64, since int64)
 	// Lost says that count events are missing, from the serial first on, with the times of the events around them.
 	Lost(node string, first, count uint64, from, to int64)
 	// Restarted says that a node's serials began again at first: it has booted.
@@ -151,7 +152,16 @@ func (o *Order) Resume(node string, serial uint64, newest int64, gap bool) {
 func (o *Order) place(s *sequence, e *record.Event, now int64) {
 	switch {
 	case e.Serial >= s.next && e.Serial-s.next < Window:
-		s.hold(e)
+		if !o.fetching || s.ring == nil || s.ring[e.Serial%Window] == nil {
+			s.hold(e)
+		}
+	case o.fetching && e.Serial > s.next && e.Serial <= s.fetched: // beyond what can wait: what is missing before it is not there, either
+		o.release(s)
+		if e.Serial > s.next {
+			o.handler.Lost(s.node, s.next, e.Serial-s.next, s.newest, e.Time)
+		}
+		o.hand(s, e)
+	case o.fetching:
 	case e.Serial < s.next && s.next-e.Serial <= lateness && e.Time <= s.newest+slack:
 		o.Late++
 		o.handler.Event(e, true)
@@ -267,14 +277,17 @@ func (o *Order) lose(s *sequence) {
 	}
 }
 
-// fetch asks, once, for what is missing before a serial.
+// fetch asks, once, for what is missing before a serial, and in between what waits.
 func (o *Order) fetch(s *sequence, to uint64) {
 	if to <= s.fetched || o.fetching {
 		return
 	}
+	if s.held > 0 {
+		to = max(to, s.last)
+	}
 	s.fetched = to
 	o.fetching = true
-	o.handler.Missing(s.node, s.next, to-s.next)
+	o.handler.Missing(s.node, s.next, to-s.next, s.newest)
 	o.fetching = false
 	o.drain(s)
 }

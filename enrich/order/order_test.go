@@ -35,7 +35,7 @@ func (b *bench) Event(e *record.Event, late bool) {
 	b.log = append(b.log, s)
 }
 
-func (b *bench) Missing(string, uint64, uint64) {}
+func (b *bench) Missing(string, uint64, uint64, int64) {}
 
 func (b *bench) Lost(node string, first, count uint64, from, to int64) {
 	b.log = append(b.log, fmt.Sprintf("%slost %d from %d, %d ms", node, count, first, to-from))

@@ -8,7 +8,7 @@ const (
 	moveOnBare = 16
 	moveOnCall = 512
 	// MaxAge is how long an event may stay open, in milliseconds.
-	MaxAge = 2000
+	MaxAge = 1000
 	// maxEvent is how many bytes of an event are kept together. What comes after them is an event of its own: it has
 	// no SYSCALL record, which comes first.
 	maxEvent = 1 << 20
@@ -100,6 +100,17 @@ func (a *Assembler) Flush() {
 
 // Open is how many events are being put together.
 func (a *Assembler) Open() int { return a.open }
+
+// Opened calls yield for every event that is being put together.
+func (a *Assembler) Opened(yield func(*Event) bool) {
+	for _, l := range []*lane{&a.bare, &a.calls} {
+		for e := l.oldest; e != nil; e = e.newer {
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}
 
 // Release takes back an event that emit got.
 func (a *Assembler) Release(e *Event) {

@@ -190,13 +190,13 @@ func TestAnEventIsNotOpenForLongerThanMaxAge(t *testing.T) {
 	t.Run("whose SYSCALL record came late", func(t *testing.T) {
 		b := newBench(100)
 		b.add("AVC 1")
-		b.now = 1000
+		b.now = MaxAge / 2
 		b.add("SYSCALL 2")
-		b.now = 1500
+		b.now = MaxAge * 3 / 4
 		b.add("SYSCALL 1")
 		b.Tick(MaxAge)
 		b.want(t, "late", "1 AVC SYSCALL")
-		b.Tick(1000 + MaxAge)
+		b.Tick(MaxAge/2 + MaxAge)
 		b.want(t, "later", "2 SYSCALL")
 	})
 }

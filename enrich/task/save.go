@@ -1,8 +1,10 @@
 package task
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"audisp-history/enrich/packed"
 )
@@ -97,7 +99,7 @@ const (
 	flagFromProc
 	flagUndated
 	flagCurrent // it is what its pid leads to
-	flagListed  // it has ended and is remembered; they are written in the order in which they ended
+	flagListed  // it has ended and is remembered; its rank follows, lower for those that ended before
 	flagSpawns  // two bits
 )
 
@@ -130,6 +132,9 @@ func (s *Saver) task(t *Table, k *Task) {
 	w := s.w
 	w.Byte(EntryTask)
 	w.Uint(flags)
+	if k.listed {
+		w.Uint(uint64(k.saved))
+	}
 	w.Uint(e)
 	creator := uint64(0)
 	if k.Creator != nil {
@@ -155,6 +160,9 @@ func (s *Saver) task(t *Table, k *Task) {
 
 // Save writes a table, and calls cut after every entry: there what has been written may be taken away.
 func (s *Saver) Save(t *Table, cut func()) {
+	for i := range t.count { // creators are written first, whenever they ended: until its turn comes, saved is a task's rank
+		t.ended[(t.head+i)%len(t.ended)].saved = uint32(i)
+	}
 	for i := range t.count {
 		s.Task(t, t.ended[(t.head+i)%len(t.ended)])
 		cut()
@@ -170,7 +178,14 @@ type Restorer struct {
 	table *Table
 	execs []*Exec
 	tasks []*Task
+	ended []ranked
 	last  int64
+}
+
+// ranked is a task that has ended, and its place among those.
+type ranked struct {
+	task *Task
+	rank uint64
 }
 
 // NewRestorer makes a restorer that fills t.
@@ -240,7 +255,10 @@ func (s *Restorer) exec(r *packed.Reader) error {
 }
 
 func (s *Restorer) task(r *packed.Reader) error {
-	flags := r.Uint()
+	flags, rank := r.Uint(), uint64(0)
+	if flags&flagListed != 0 {
+		rank = r.Uint()
+	}
 	e, err := s.Exec(r.Uint())
 	if err != nil {
 		return err
@@ -263,39 +281,50 @@ func (s *Restorer) task(r *packed.Reader) error {
 	if r.Err() != nil {
 		return r.Err()
 	}
-	k.Exec = e.hold()
+	if err := s.enter(k, flags, rank); err != nil {
+		return err
+	}
+	if flags&(flagCurrent|flagListed) != 0 { // a dead creator has no history
+		k.Exec = e.hold()
+	}
 	s.tasks = append(s.tasks, k)
-	return s.enter(k, flags)
+	return nil
 }
 
-func (s *Restorer) enter(k *Task, flags uint64) error {
+func (s *Restorer) enter(k *Task, flags, rank uint64) error {
 	t := s.table
 	current, listed := flags&flagCurrent != 0, flags&flagListed != 0
 	if current && t.tasks[k.PID] != nil || listed && k.Lives() || current && !listed && !k.Lives() {
-		return fmt.Errorf("%w: task %d", errEntry, len(s.tasks)-1)
+		return fmt.Errorf("%w: task %d", errEntry, len(s.tasks))
+	}
+	if !current && !listed && k.Lives() {
+		return fmt.Errorf("%w: task %d lives, but %d is another's", errEntry, len(s.tasks), k.PID)
 	}
 	if current {
 		t.tasks[k.PID] = k
 	}
 	switch {
 	case listed:
-		if t.count == t.limits.Ended {
-			t.forgetOldest()
-		}
-		t.remember(k)
+		s.ended = append(s.ended, ranked{k, rank})
 	case current:
 		t.live++
 		if t.live > t.limits.Tasks {
 			t.evict(k)
 		}
-	case k.Lives():
-		return fmt.Errorf("%w: task %d lives, but %d is another's", errEntry, len(s.tasks)-1, k.PID)
 	}
 	return nil
 }
 
 // Finish ends reading, of a state that may have been read in part only.
 func (s *Restorer) Finish() {
+	slices.SortStableFunc(s.ended, func(a, b ranked) int { return cmp.Compare(a.rank, b.rank) })
+	for _, k := range s.ended {
+		if s.table.count == s.table.limits.Ended {
+			s.table.forgetOldest()
+		}
+		s.table.remember(k.task)
+	}
+	s.ended = nil
 	for _, e := range s.execs {
 		s.table.release(e)
 	}

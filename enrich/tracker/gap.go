@@ -42,6 +42,7 @@ type openGap struct {
 	changed     int64 // when a rule last came or went, 0 if none has
 	added       bool  // some have come back
 	told        bool
+	off         bool // auditing has been switched off meanwhile
 	forks, exec bool // seen since
 }
 
@@ -83,7 +84,7 @@ func (t *Tracker) tell(g Gap) {
 func (m *machine) begin(at int64) {
 	m.tracker.noteBegin(m, at)
 	m.first = at
-	if m.open.To == 0 {
+	if m.open != nil && m.open.To == 0 {
 		m.open.To = at
 	}
 }
@@ -128,7 +129,6 @@ const (
 )
 
 func (m *machine) change(c ruleChange, at int64) {
-	m.gap = max(m.gap, at) // it ends with the last rule that comes back
 	switch {
 	case m.open != nil:
 	case c == ruleRemoved:
@@ -140,15 +140,30 @@ func (m *machine) change(c ruleChange, at int64) {
 	if o == nil {
 		return
 	}
+	m.lose(at) // it ends with the last rule that comes back
 	switch c {
 	case ruleRemoved, ruleAdded:
 		o.changed, o.To = at, at
 		o.added = o.added || c == ruleAdded
 		o.forks, o.exec = false, false
+	case auditOff:
+		o.off = o.Reason != AuditDisabled
+		o.forks, o.exec = false, false
 	case auditOn:
-		if o.Reason == AuditDisabled {
-			m.closeGap(at)
-		}
+		m.auditing(at)
+	}
+}
+
+// auditing sees a sign that auditing is on while a gap is open.
+func (m *machine) auditing(at int64) {
+	o := m.open
+	switch {
+	case o.Reason == AuditDisabled:
+		m.closeGap(at)
+	case o.off: // it lasted at least until now, and something is missing whatever the rules were
+		o.off, o.added = false, true
+		o.changed, o.To = at, at
+		m.lose(at)
 	}
 }
 
@@ -158,8 +173,7 @@ func (m *machine) witness(n *news) {
 	if o == nil {
 		return
 	}
-	if o.Reason == AuditDisabled { // nothing is recorded while it is off
-		m.closeGap(n.at)
+	if m.auditing(n.at); m.open == nil { // nothing is recorded while it is off
 		return
 	}
 	switch n.act {
@@ -182,7 +196,7 @@ func (m *machine) watch(at int64, idle bool) {
 		o.told = true
 		m.tracker.noteMachine(m)
 		m.tracker.note(changeTold)
-		g := o.Gap
+		g := m.dated(o.Gap)
 		g.To, g.At = 0, at
 		m.tracker.tell(g)
 	}
@@ -196,13 +210,18 @@ func (m *machine) closeGap(at int64) {
 		o.To = at
 		m.lose(at)
 	}
-	if o.Reason == Start && o.From == 0 {
-		o.From = m.boot
-	}
 	// Rules that went and left forks and execs recorded were none that matter.
 	if o.Reason == RulesRemoved && !o.added && !o.told {
 		return
 	}
 	o.At = at
-	m.tracker.tell(o.Gap)
+	m.tracker.tell(m.dated(o.Gap))
+}
+
+// dated gives the gap of the start its beginning, if a look has told when that was.
+func (m *machine) dated(g Gap) Gap {
+	if g.Reason == Start && g.From == 0 {
+		g.From = m.boot
+	}
+	return g
 }

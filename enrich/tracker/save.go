@@ -101,7 +101,7 @@ func (o *openGap) save(w *packed.Writer) {
 	w.Int(o.From)
 	w.Int(o.To)
 	w.Int(o.changed)
-	for _, b := range []bool{o.added, o.told, o.forks, o.exec} {
+	for _, b := range []bool{o.added, o.told, o.off, o.forks, o.exec} {
 		w.Bool(b)
 	}
 }
@@ -115,7 +115,7 @@ func restoreGap(node string, r *packed.Reader) (*openGap, error) {
 		return nil, fmt.Errorf("%w: reason %d", errState, o.Reason)
 	}
 	o.From, o.To, o.changed = r.Int(), r.Int(), r.Int()
-	o.added, o.told, o.forks, o.exec = r.Bool(), r.Bool(), r.Bool(), r.Bool()
+	o.added, o.told, o.off, o.forks, o.exec = r.Bool(), r.Bool(), r.Bool(), r.Bool(), r.Bool()
 	return o, nil
 }
 

@@ -24,6 +24,7 @@ type File struct {
 	bound   int    // of pending
 	torn    []byte // the beginning of a line that is in the file while its rest is held back
 	lost    uint64
+	place   Place
 }
 
 // NewFile makes a sink for path, created with mode where it is missing, its directory with 0750. The error says why it
@@ -52,7 +53,7 @@ func (f *File) open() error {
 		return fmt.Errorf("output %s: %w", f.path, err)
 	}
 	f.file = file
-	return nil
+	return f.locate()
 }
 
 var errIrregular = errors.New("not a regular file: set output.path")
@@ -115,6 +116,7 @@ func (f *File) append(b []byte) (int, error) {
 		}
 	}
 	n, err := f.file.Write(b)
+	f.place.Size += int64(n)
 	if i := bytes.LastIndexByte(b[:n], '\n'); i >= 0 {
 		f.torn = append(f.torn[:0], b[i+1:n]...)
 	} else {

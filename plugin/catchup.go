@@ -1,0 +1,314 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"audisp-history/enrich/record"
+	"audisp-history/plugin/auditlog"
+	"audisp-history/plugin/sink"
+)
+
+// What came while the program was not running is in auditd's log. It is handled before anything that comes on standard
+// input, some of which is in the log, too, and is then left out. auditd writes a record to its log before it hands it to
+// its plugins (auditd/src/auditd-event.c: handle_event, auditd.c: distribute_event), so what is not in the log yet when
+// its end has been read will come on standard input.
+
+const (
+	// disorder is how many serials records may be away from their place in the log: more than ever seen.
+	disorder = 8192
+	// disorderTime is the same in milliseconds, for a log that began less than disorder serials ago.
+	disorderTime = 60_000
+	// backLimit is how much of the log is read at the most.
+	backLimit = 1 << 30
+	// holeLimit is how much of it is read for the sake of a hole.
+	holeLimit = 64 << 20
+	// An event that the log ends in the middle of is waited for, so long and so often.
+	tailWait  = 20 * time.Millisecond
+	tailTries = 10
+)
+
+// A stamp names an event.
+type stamp struct {
+	node   string
+	time   int64
+	serial uint64
+}
+
+func stampOf(h *record.Header) stamp { return stamp{string(h.Node), h.Time, h.Serial} }
+
+// stamps are events that are not to be handled, or written, a second time.
+type stamps struct {
+	set    map[stamp]bool // whether it has been asked for
+	last   uint64         // the highest serial
+	unseen int            // those that have not been asked for
+}
+
+func (s *stamps) add(e stamp) {
+	if s.set == nil {
+		s.set = make(map[stamp]bool)
+	}
+	if _, has := s.set[e]; !has {
+		s.unseen++
+	}
+	s.set[e] = false
+	s.last = max(s.last, e.serial)
+}
+
+func (s *stamps) drop(e stamp) {
+	if seen, has := s.set[e]; has && !seen {
+		s.unseen--
+	}
+	delete(s.set, e)
+}
+
+func (s *stamps) has(e stamp) bool {
+	_, has := s.set[e]
+	return has
+}
+
+// take is has, and notes that it was asked.
+func (s *stamps) take(e stamp) bool {
+	seen, has := s.set[e]
+	if has && !seen {
+		s.unseen--
+		s.set[e] = true
+	}
+	return has
+}
+
+// openLog finds auditd's log.
+func (r *runner) openLog() {
+	if r.conf.Auditd == "" {
+		return
+	}
+	log, err := auditlog.Find(r.conf.Auditd)
+	if err != nil {
+		r.log.Warn().Err(err).Msg("what comes while the program is not running will be missed")
+		return
+	}
+	r.audit = log
+}
+
+// back opens the log before the place where the stream was. covered says that nothing since is missing from it.
+func (r *runner) back() (span *auditlog.Span, covered bool) {
+	if r.audit == nil {
+		return nil, false
+	}
+	span, err := r.audit.Back(backLimit, func(h *record.Header) bool {
+		next, newest := r.stream.Saved(string(h.Node))
+		if next == 0 || !record.Ordered(h) || h.Serial > next {
+			return false
+		}
+		covered = covered || h.Time <= newest
+		return h.Serial+disorder <= next || h.Time+disorderTime < newest
+	})
+	if err != nil {
+		r.log.Warn().Err(err).Msg("auditd's log cannot be read")
+		return nil, false
+	}
+	return span, covered
+}
+
+// catchUp handles what is in the log since the place where the stream was.
+func (r *runner) catchUp(span *auditlog.Span) {
+	before := r.stream.Counts().Events
+	r.feed(span, r.isNew)
+	for try := 0; try < tailTries && r.stream.Counts().Open > 0; try++ {
+		r.flush()
+		<-time.After(tailWait)
+		r.feed(span, func(h *record.Header) bool { return r.fed.has(stampOf(h)) })
+	}
+	for e := range r.stream.Opened {
+		r.halve(e)
+	}
+	r.flush()
+	if n := r.stream.Counts().Events - before; n > 0 {
+		r.log.Info().Uint64("events", n).Str("from", r.audit.Path()).Msg("caught up")
+	}
+}
+
+// halve prepares for the rest of an event that the log, as far as it goes, has in part: it will come on standard input,
+// maybe with what the log has, which is known by its bytes.
+func (r *runner) halve(e *record.Event) {
+	s := stamp{e.Node, e.Time, e.Serial}
+	r.fed.drop(s)
+	for i := range e.Records {
+		r.halves[string(e.Line(i))] = struct{}{}
+	}
+}
+
+// isNew reports whether a record of the log is to be handled, and notes its event.
+func (r *runner) isNew(h *record.Header) bool {
+	next, newest := r.stream.Saved(string(h.Node))
+	switch {
+	case r.stream.Handled(h):
+		return false
+	case !record.Ordered(h): // only of those since, not of all that the log begins with
+		slack := int64(disorderTime / 10)
+		if r.assumed { // those before are not known one by one
+			slack = 0
+		}
+		if h.Time < r.newest()-slack {
+			return false
+		}
+	case h.Serial >= next && next < disorder && h.Time+2*disorderTime < newest:
+		return false // it is of an earlier boot
+	}
+	r.fed.add(stampOf(h))
+	return true
+}
+
+// newest is the latest time of what this machine's stream had handled.
+func (r *runner) newest() int64 {
+	_, newest := r.stream.Saved(r.conf.Node)
+	if _, unnamed := r.stream.Saved(""); unnamed > newest {
+		return unnamed
+	}
+	return newest
+}
+
+// feed handles the records of the log that take agrees to.
+func (r *runner) feed(span *auditlog.Span, take func(*record.Header) bool) {
+	for {
+		line, err := span.Next()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			r.log.Warn().Err(err).Msg("auditd's log cannot be read")
+			return
+		}
+		if h, ok := record.ParseHeader(line); ok && take(&h) {
+			r.stream.Line(line, r.now())
+			if len(r.buf) >= outBuffer {
+				r.flush()
+			}
+		}
+	}
+}
+
+// missing looks up what has not come in time.
+func (r *runner) missing(node string, first, count uint64, since int64, line func([]byte)) {
+	if r.audit == nil {
+		return
+	}
+	span, err := r.audit.Back(holeLimit, func(h *record.Header) bool {
+		return record.Ordered(h) && string(h.Node) == node && h.Serial+disorder <= first
+	})
+	if err != nil {
+		return // it has been said at the start, and what is missing will be told of
+	}
+	defer span.Close() //nolint:errcheck // it was only read
+	for {
+		b, err := span.Next()
+		if err != nil {
+			return
+		}
+		h, ok := record.ParseHeader(b)
+		if ok && record.Ordered(&h) && string(h.Node) == node && h.Serial >= first && h.Serial-first < count &&
+			(first > disorder || h.Time+2*disorderTime >= since) { // else it is of an earlier boot
+			line(b)
+		}
+	}
+}
+
+// isGap reports whether a line is the record of a gap, and what names it: all but the process that wrote it.
+func isGap(line []byte) (string, bool) {
+	_, rest, ok := strings.Cut(string(line), "msg='op=history-gap ")
+	rest, _, _ = strings.Cut(rest, ` exe=`)
+	return rest, ok
+}
+
+// A tail is what is in the output since a place.
+type tail struct {
+	boot    int64 // when the machine has booted
+	written stamps
+	gaps    map[string]struct{}
+	places  map[string]*span // by node
+	last    struct {         // the last event: it may not be whole
+		stamp
+		gap, file string
+		offset    int64
+		whole     bool // its last line has an end
+	}
+}
+
+// A span is where the events of a node in a tail begin: the lowest serial, and its time.
+type span struct {
+	first uint64
+	time  int64
+}
+
+func (t *tail) line(file string, offset int64, line []byte) error {
+	h, ok := record.ParseHeader(line)
+	gap, isGap := isGap(line)
+	s := stamp{}
+	if ok {
+		s = stampOf(&h)
+	}
+	if l := &t.last; s != l.stamp || gap != l.gap || file != l.file {
+		l.stamp, l.gap, l.file, l.offset = s, gap, file, offset
+	}
+	t.last.whole = line[len(line)-1] == '\n'
+	switch {
+	case isGap:
+		t.gaps[gap] = struct{}{}
+	case ok:
+		t.written.add(s)
+		if record.Ordered(&h) && h.Time >= t.boot {
+			t.see(s)
+		}
+	}
+	return nil
+}
+
+func (t *tail) see(s stamp) {
+	if p := t.places[s.node]; p == nil || s.serial < p.first {
+		t.places[s.node] = &span{s.serial, s.time}
+	}
+}
+
+// readOutput reads the output since the place that was kept.
+func (r *runner) readOutput(place sink.Place) *tail {
+	t := &tail{boot: bootTime(r.proc), gaps: map[string]struct{}{}, places: map[string]*span{}}
+	if err := sink.Since(r.conf.Output.Path, place, t.line); err != nil {
+		r.log.Warn().Err(err).Msg("events may be written twice")
+	}
+	r.written, r.gaps, r.place = t.written, t.gaps, place
+	return t
+}
+
+// lostPlace is how much of the output is read to find out how far it is when nothing else says so.
+const lostPlace = 8 << 20
+
+// assumePlace finds out from the output itself how far it is. What happened since its last lines began is then handled
+// once more, but not written again.
+func (r *runner) assumePlace() (*tail, bool) {
+	place, err := sink.Tail(r.conf.Output.Path, lostPlace)
+	if err != nil {
+		return nil, false
+	}
+	t := r.readOutput(place)
+	r.assumed = true
+	for node, p := range t.places {
+		r.stream.Assume(node, p.first, p.time)
+	}
+	return t, len(t.places) > 0
+}
+
+// cut takes the last event out of the output, which can be had again: it may not be whole.
+func (r *runner) cut(t *tail) {
+	if t.last.file == "" || t.last.gap != "" && t.last.whole { // a gap is not in the log
+		return
+	}
+	if err := os.Truncate(t.last.file, t.last.offset); err != nil {
+		r.log.Warn().Err(err).Msg("the last event may be written twice, and the first time in part")
+		return
+	}
+	r.written.drop(t.last.stamp)
+	delete(r.gaps, t.last.gap)
+}
