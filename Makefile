@@ -9,7 +9,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # How long each fuzz target runs, or how often (100000x).
 FUZZTIME ?= 2m
 
-.PHONY: build run test lint bench fuzz clean help
+.PHONY: build run test lint soak bench fuzz clean help
 
 # Always handed to go, which knows better than make what has changed.
 # -buildvcs=false: the version comes from VERSION, and a checkout owned by
@@ -33,6 +33,9 @@ test: ## go vet and all tests, with the race detector
 
 lint: ## the linters pinned in tools/go.mod (the first time builds them: some minutes)
 	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...
+
+soak: ## ten million transitions: nothing grows
+	AUDISP_HISTORY_SOAK=1 $(GO) test -count=1 -run '^TestSoak$$' -v ./plugin
 
 bench: ## the benchmarks: ns and allocations per record
 	$(GO) test -run '^$$' -bench . -benchmem ./enrich/...

@@ -35,6 +35,14 @@ Usage:
         standard input; rotated logs may be given in any order. Each DIR is laid
         out like /proc: a look that takes effect at the moment it was taken.
 
+  audisp-history rules [--install]
+        Print the audit rules that histories need, for this architecture. With
+        --install, put them into /etc/audit/rules.d and load them with augenrules.
+
+  audisp-history check [--config FILE] [--json]
+        Ask the kernel, auditd's configuration and the system what stands in the
+        way of complete histories, and print it, why it matters and what to do.
+
   audisp-history show [--state-dir DIR] [--boot N] [--node NAME] PID...
         The history of processes, live or lately ended, one exec a line: when, by
         which process, what, and where it is known from. N is how many boots ago
@@ -50,8 +58,8 @@ Usage:
 Without --config, /etc/audit/audisp-history.yaml is read if it exists. show and
 status take --config as well.
 
-Exit codes: 0 all is well; 1 something could not be read or written;
-2 the command line or the configuration is wrong.
+Exit codes: 0 all is well; 1 something could not be read or written, or check
+has found something; 2 the command line or the configuration is wrong.
 `
 
 // errUsage marks errors of the command line and the configuration.
@@ -94,6 +102,10 @@ func command(args []string, std stdio) error {
 		return runCommand(args, std)
 	case "replay":
 		return replayCommand(args, std)
+	case "rules":
+		return rulesCommand(args, std)
+	case "check":
+		return checkCommand(args, std)
 	case "show":
 		return showCommand(args, std)
 	case "status":

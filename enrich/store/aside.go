@@ -43,8 +43,8 @@ func (d *Dir) setAside(file string, from int64) (string, error) {
 	}
 	defer in.Close() //nolint:errcheck // it was only read
 	dir := filepath.Join(d.path, asideDir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
+	if os.MkdirAll(dir, 0o700) != nil {
+		return "", nil // on a full disk it is lost, which is said
 	}
 	sequence := uint64(1)
 	for _, old := range asides(dir) {
@@ -53,7 +53,7 @@ func (d *Dir) setAside(file string, from int64) (string, error) {
 	target := filepath.Join(dir, fmt.Sprintf("%06d-%s-%s-from-%d", sequence, filepath.Base(d.dir), filepath.Base(file), from))
 	out, err := d.disk.create(target)
 	if err != nil {
-		return "", nil //nolint:nilerr // on a full disk it is lost, which is said
+		return "", nil //nolint:nilerr // the same
 	}
 	_, err = io.Copy(out, io.NewSectionReader(in, from, min(size-from, asideBytes/2)))
 	if err = errors.Join(err, out.Close()); err != nil {

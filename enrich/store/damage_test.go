@@ -350,7 +350,7 @@ func TestUnreadableIsNotTorn(t *testing.T) {
 			_, err = r.next()
 		}
 		if !errors.Is(err, ErrDamaged) || !errors.Is(err, bad) || errors.Is(err, errCut) {
-			t.Errorf("at %d: error %v, want damage by %v", at, err, bad)
+			t.Fatalf("at %d: error %v, want damage by %v", at, err, bad)
 		}
 	}
 }
@@ -427,25 +427,28 @@ func TestNewestStaysAside(t *testing.T) {
 }
 
 func TestNoPlaceAside(t *testing.T) {
-	for _, c := range []struct{ name, blocked string }{
-		{"the directory cannot be made", "damaged"},
-		{"the file cannot be made", filepath.Join("damaged", "000001-boot-000001-snapshot-000002-from-70")},
+	for _, c := range []struct {
+		name    string
+		blocked string // by a link to nowhere
+		faulty  bool
+	}{
+		{"the directory cannot be made", "damaged", false},
+		{"the file cannot be made", "other", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := makeKept(t)
-			cut := k.files[0].ends[1]
-			dir := k.changed(t, 0, k.files[0].data[:cut])
-			blocked := filepath.Join(dir, strings.Replace(c.blocked, "70", fmt.Sprint(cut), 1))
-			if err := errors.Join(os.MkdirAll(filepath.Dir(blocked), 0o700), os.Symlink("/nowhere", blocked)); err != nil {
-				t.Fatal(err)
-			}
-			d, l, got := loaded(t, dir, boot)
-			if want := k.want(0, 1, true); !slices.Equal(got, want) || len(l.Damaged) != 1 || l.Damaged[0].Aside != "" {
-				t.Errorf("read %q, want %q; %+v", got, want, l.Damaged)
+			dir := k.changed(t, 0, k.files[0].data[:k.files[0].ends[1]])
+			must(t, os.Symlink("/nowhere", filepath.Join(dir, c.blocked)))
+			d, r := lock(t, dir), &reading{}
+			d.disk = failing(&c.faulty, "damaged", "create")
+			l, err := d.Load(boot, keepAll, r)
+			must(t, err)
+			if want := k.want(0, 1, true); !slices.Equal(r.all(), want) || len(l.Damaged) != 1 || l.Damaged[0].Aside != "" {
+				t.Errorf("read %q, want %q; %+v", r.all(), want, l.Damaged)
 			}
 			d.Told()
 			must(t, d.Close())
-			again(t, dir, got)
+			again(t, dir, r.all())
 		})
 	}
 }

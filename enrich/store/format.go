@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 )
 
 // Version is the version of the format. A file of a newer one is set aside.
@@ -52,6 +53,14 @@ var (
 	ErrNewer   = errors.New("written by a newer version of the program")
 	errCut     = fmt.Errorf("%w: ends too early", ErrDamaged)
 )
+
+// cut is the error of a read that gave too little: the file ends there, unless the disk has failed.
+func cut(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errCut
+	}
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
+}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -92,7 +101,7 @@ type fileHeader struct {
 func readHeader(r io.Reader) (fileHeader, error) {
 	fixed := make([]byte, 16)
 	if _, err := io.ReadFull(r, fixed); err != nil {
-		return fileHeader{}, errCut
+		return fileHeader{}, cut(err)
 	}
 	if string(fixed[:4]) != magic {
 		return fileHeader{}, fmt.Errorf("%w: not a file of this program", ErrDamaged)
@@ -102,9 +111,9 @@ func readHeader(r io.Reader) (fileHeader, error) {
 	}
 	rest := make([]byte, int(fixed[15])+4)
 	if _, err := io.ReadFull(r, rest); err != nil {
-		return fileHeader{}, errCut
+		return fileHeader{}, cut(err)
 	}
-	head := append(fixed, rest...)
+	head := slices.Concat(fixed, rest)
 	end := len(head) - 4
 	if crc32.Checksum(head[:end], castagnoli) != binary.LittleEndian.Uint32(head[end:]) {
 		return fileHeader{}, fmt.Errorf("%w: its header", ErrDamaged)
@@ -153,7 +162,7 @@ func (r *reader) next() ([]byte, error) {
 	}
 	var head [batchHead]byte
 	if _, err := io.ReadFull(r.r, head[:]); err != nil {
-		return nil, errCut
+		return nil, cut(err)
 	}
 	length := binary.LittleEndian.Uint32(head[:])
 	if length == endMark && r.kind == snapshot {
@@ -164,7 +173,10 @@ func (r *reader) next() ([]byte, error) {
 		r.done(0)
 		return r.next()
 	}
-	if length > maxPayload || int64(length) > r.left-batchHead {
+	if length > maxPayload { // nobody has begun to write that
+		return nil, fmt.Errorf("%w: a batch of %d bytes", ErrDamaged, length)
+	}
+	if int64(length) > r.left-batchHead {
 		return nil, errCut
 	}
 	if cap(r.buf) < int(length) {
@@ -172,7 +184,7 @@ func (r *reader) next() ([]byte, error) {
 	}
 	payload := r.buf[:length]
 	if _, err := io.ReadFull(r.r, payload); err != nil {
-		return nil, errCut
+		return nil, cut(err)
 	}
 	if seal(r.kind, r.generation, r.index, length, payload) != head {
 		return nil, fmt.Errorf("%w: a checksum is wrong", ErrDamaged)

@@ -185,6 +185,7 @@ func (d *Dir) drop(l *Loaded, file string) error {
 	if err != nil {
 		return err
 	}
+	d.remember()
 	l.Damaged = append(l.Damaged, Damage{File: file, Aside: aside, Err: errFollows})
 	return d.disk.remove(file)
 }
@@ -224,13 +225,12 @@ func mend(file string, r *reader) error {
 	if err != nil {
 		return err
 	}
+	if r.ended { // something follows the end
+		r.index--
+		r.good -= batchHead
+	}
 	err = f.Truncate(r.good)
 	if err == nil && r.kind == snapshot {
-		if r.ended { // something followed it
-			r.index--
-			err = f.Truncate(r.good - batchHead)
-			r.good -= batchHead
-		}
 		end := seal(snapshot, r.generation, r.index, endMark, nil)
 		_, err = f.WriteAt(end[:], r.good)
 	}

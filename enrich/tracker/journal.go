@@ -262,10 +262,10 @@ func (t *Tracker) replayCall(r *packed.Reader, m *machine, head byte) error {
 	t.written.at += r.Int()
 	t.written.serial += uint64(r.Int())
 	n.at, n.serial = t.written.at, t.written.serial
-	switch {
-	case kind == changeAhead:
+	switch kind {
+	case changeAhead:
 		n.act, n.clone3, n.late = actFork, n.late, false
-	case kind == changeClone3:
+	case changeClone3:
 		n.act, n.clone3 = actFork, true
 	default:
 		n.act = act(kind - changeCall)
