@@ -38,7 +38,7 @@ soak: ## ten million transitions: nothing grows
 	AUDISP_HISTORY_SOAK=1 $(GO) test -count=1 -run '^TestSoak$$' -v ./plugin
 
 bench: ## the benchmarks: ns and allocations per record
-	$(GO) test -run '^$$' -bench . -benchmem ./enrich/...
+	$(GO) test -run '^$$' -bench . -benchmem ./enrich/... ./plugin/...
 
 fuzz: ## every fuzz target for FUZZTIME each (2m)
 	@GO='$(GO)' ./tools/fuzz.sh $(FUZZTIME)

@@ -12,7 +12,7 @@ import (
 // The sweep asks /proc about every living task within sweepRound, a few at a time, in a goroutine of its own. Of many
 // tasks more are asked about at once, so that sweepBatches of them, each some ticks after the one before, are a round.
 const (
-	sweepRound   = 50 * time.Second
+	sweepRound   = 57 * time.Second
 	sweepBatch   = 256
 	sweepBatches = 100
 )

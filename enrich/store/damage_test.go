@@ -110,6 +110,7 @@ func again(t *testing.T, dir string, got []string) {
 	if !slices.Equal(second, got) || len(l.Damaged) > 0 {
 		t.Fatalf("the second time: %q, %+v, want %q", second, l.Damaged, got)
 	}
+	d.disk = unsynced()
 	appended(t, d, "more")
 	must(t, d.Close())
 	d, l, third := loaded(t, dir, boot)
@@ -172,30 +173,28 @@ func TestFlipAnywhere(t *testing.T) {
 	k := makeKept(t)
 	for i, f := range k.files {
 		for at := range f.data {
-			for _, flip := range []byte{1 << (at % 8), 0xff} {
-				t.Run(fmt.Sprintf("%s at %d %#x", f.name, at, flip), func(t *testing.T) {
-					data := bytes.Clone(f.data)
-					data[at] ^= flip
-					dir := k.changed(t, i, data)
-					d, l, got := loaded(t, dir, boot)
-					if want := k.want(i, f.good(at), false); !slices.Equal(got, want) {
-						t.Fatalf("read %q, want %q", got, want)
-					}
-					if len(l.Damaged) == 0 || i == 1 && len(l.Damaged) != 2 {
-						t.Fatalf("reported: %+v", l.Damaged)
-					}
-					// A length that has become too large looks like a file that ends too early.
-					before, _ := slices.BinarySearch(f.ends, at+1)
-					length := at == 15 || before > 0 && at < f.ends[before-1]+4
-					if dam := l.Damaged[0]; dam.Torn && (!length || i != len(k.files)-1) {
-						t.Fatalf("torn: %+v", dam)
-					}
-					checkAside(t, dir, l.Damaged[0], data)
-					d.Told()
-					must(t, d.Close())
-					again(t, dir, got)
-				})
-			}
+			t.Run(fmt.Sprintf("%s at %d", f.name, at), func(t *testing.T) {
+				data := bytes.Clone(f.data)
+				data[at] ^= 1 << (at % 8)
+				dir := k.changed(t, i, data)
+				d, l, got := loaded(t, dir, boot)
+				if want := k.want(i, f.good(at), false); !slices.Equal(got, want) {
+					t.Fatalf("read %q, want %q", got, want)
+				}
+				if len(l.Damaged) == 0 || i == 1 && len(l.Damaged) != 2 {
+					t.Fatalf("reported: %+v", l.Damaged)
+				}
+				// A length that has become too large looks like a file that ends too early.
+				before, _ := slices.BinarySearch(f.ends, at+1)
+				length := at == 15 || before > 0 && at < f.ends[before-1]+4
+				if dam := l.Damaged[0]; dam.Torn && (!length || i != len(k.files)-1) {
+					t.Fatalf("torn: %+v", dam)
+				}
+				checkAside(t, dir, l.Damaged[0], data)
+				d.Told()
+				must(t, d.Close())
+				again(t, dir, got)
+			})
 		}
 	}
 }
@@ -352,126 +351,5 @@ func TestUnreadableIsNotTorn(t *testing.T) {
 		if !errors.Is(err, ErrDamaged) || !errors.Is(err, bad) || errors.Is(err, errCut) {
 			t.Fatalf("at %d: error %v, want damage by %v", at, err, bad)
 		}
-	}
-}
-
-func TestUntoldDamage(t *testing.T) {
-	k := makeKept(t)
-	for _, c := range []struct {
-		name string
-		file int
-		cut  int
-		want bool
-	}{
-		{"of a snapshot", 0, 70, true},
-		{"of a journal in between", 1, 70, true},
-		{"a journal that ends too early", 2, 70, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			dir := k.changed(t, c.file, k.files[c.file].data[:c.cut])
-			d, _, _ := load(t, dir, boot)
-			must(t, d.Close())
-			d, l, _ := load(t, dir, boot)
-			if c.want != (len(l.Damaged) == 1 && errors.Is(l.Damaged[0].Err, errUntold)) {
-				t.Errorf("the second time: %+v", l.Damaged)
-			}
-			d.Told()
-			must(t, d.Close())
-			d, l, _ = load(t, dir, boot)
-			if len(l.Damaged) > 0 {
-				t.Errorf("once it was told of: %+v", l.Damaged)
-			}
-			must(t, d.Close())
-		})
-	}
-}
-
-func TestNewestStaysAside(t *testing.T) {
-	t.Run("in number", func(t *testing.T) {
-		k := makeKept(t)
-		dir := k.changed(t, 2, k.files[2].data)
-		var all []string
-		for i := range 3 * asideFiles {
-			if err := os.WriteFile(filepath.Join(dir, k.files[2].name), fmt.Appendf(nil, "damage %d", i), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			d, l, _ := load(t, dir, boot)
-			all = append(all, filepath.Base(l.Damaged[len(l.Damaged)-1].Aside))
-			d.Told()
-			must(t, d.Close())
-		}
-		if names := namesIn(t, filepath.Join(dir, "damaged")); !slices.Equal(names, all[2*asideFiles:]) {
-			t.Errorf("kept are %q, want the newest %d", names, asideFiles)
-		}
-	})
-	t.Run("in bytes", func(t *testing.T) {
-		k := makeKept(t)
-		dir := k.changed(t, 2, nil)
-		for i := range 4 {
-			file := filepath.Join(dir, k.files[2].name)
-			if err := errors.Join(os.WriteFile(file, []byte{byte(i)}, 0o600), os.Truncate(file, asideBytes)); err != nil {
-				t.Fatal(err)
-			}
-			d, l, _ := load(t, dir, boot)
-			if size(l.Damaged[0].Aside) != asideBytes/2 {
-				t.Errorf("%d bytes are kept of %d", size(l.Damaged[0].Aside), asideBytes)
-			}
-			d.Told()
-			must(t, d.Close())
-		}
-		names := namesIn(t, filepath.Join(dir, "damaged"))
-		if len(names) != 2 || !strings.HasPrefix(names[0], "000003-") {
-			t.Errorf("kept are %q, want the newest 2", names)
-		}
-	})
-}
-
-func TestNoPlaceAside(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		blocked string // by a link to nowhere
-		faulty  bool
-	}{
-		{"the directory cannot be made", "damaged", false},
-		{"the file cannot be made", "other", true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			k := makeKept(t)
-			dir := k.changed(t, 0, k.files[0].data[:k.files[0].ends[1]])
-			must(t, os.Symlink("/nowhere", filepath.Join(dir, c.blocked)))
-			d, r := lock(t, dir), &reading{}
-			d.disk = failing(&c.faulty, "damaged", "create")
-			l, err := d.Load(boot, keepAll, r)
-			must(t, err)
-			if want := k.want(0, 1, true); !slices.Equal(r.all(), want) || len(l.Damaged) != 1 || l.Damaged[0].Aside != "" {
-				t.Errorf("read %q, want %q; %+v", r.all(), want, l.Damaged)
-			}
-			d.Told()
-			must(t, d.Close())
-			again(t, dir, r.all())
-		})
-	}
-}
-
-func TestNotRegular(t *testing.T) {
-	k := makeKept(t)
-	dir := k.changed(t, 2, nil)
-	file := filepath.Join(dir, k.files[2].name)
-	if err := errors.Join(os.Remove(file), os.Mkdir(file, 0o700)); err != nil {
-		t.Fatal(err)
-	}
-	d, l, got := loaded(t, dir, boot)
-	if want := k.want(2, 0, false); !slices.Equal(got, want) || len(l.Damaged) != 1 || l.Damaged[0].Torn {
-		t.Errorf("read %q, want %q; %+v", got, want, l.Damaged)
-	}
-	d.Told()
-	must(t, d.Close())
-	again(t, dir, got)
-	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "boot-000001", "journal-000009")); err != nil {
-		t.Fatal(err)
-	}
-	d = lock(t, dir)
-	if _, err := d.Load(boot, keepAll, &reading{}); err == nil || !strings.Contains(err.Error(), "journal-000009") {
-		t.Errorf("a link is followed: error %v", err)
 	}
 }

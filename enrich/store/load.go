@@ -65,6 +65,9 @@ func (d *Dir) Load(boot string, keep Keep, v Visitor) (Loaded, error) {
 		d.dir = boots[0].dir
 		boots = boots[1:]
 		err = d.load(&l, v)
+		if l.Fresh && len(boots) > 0 {
+			l.Previous = boots[0].ID
+		}
 	default:
 		l.Fresh = true
 		sequence := uint64(1)

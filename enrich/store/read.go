@@ -24,19 +24,22 @@ func Read(dir string, back int, begin func() Visitor) (Boot, error) {
 		if back < 0 || back >= len(boots) {
 			return Boot{}, fmt.Errorf("state directory %s: boot %d: %w: there are %d", dir, back, ErrNoBoot, len(boots))
 		}
-		err = boots[back].read(begin())
-		if !errors.Is(err, fs.ErrNotExist) || try == readTries {
-			return boots[back], err
+		b := boots[back]
+		err = b.read(begin())
+		replaced := errors.Is(err, fs.ErrNotExist) || err != nil && b.ID == "" // whose it is was looked for in files that went
+		if !replaced || try == readTries {
+			return b, err
 		}
 	}
 }
 
 func (b *Boot) read(v Visitor) error {
-	snapshots, err := generations(b.dir, snapshot)
+	// The journals first: of those that a snapshot replaces between the two, the snapshot is found.
+	journals, err := generations(b.dir, journal)
 	if err != nil {
 		return err
 	}
-	journals, err := generations(b.dir, journal)
+	snapshots, err := generations(b.dir, snapshot)
 	if err != nil {
 		return err
 	}
@@ -47,24 +50,25 @@ func (b *Boot) read(v Visitor) error {
 			return err
 		}
 	}
-	for _, g := range journals {
+	for i, g := range journals {
 		if g < base {
 			continue
 		}
-		if err := b.visit(journal, g, v.Journal); err != nil {
+		err := b.visit(journal, g, v.Journal)
+		if errors.Is(err, errCut) && i == len(journals)-1 {
+			return nil // its last batch may be half written
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// visit reads a file. The last batch of a journal may be half written.
+// visit reads a file.
 func (b *Boot) visit(k kind, generation uint64, visit func([]byte) error) error {
 	file := name(b.dir, k, generation)
 	_, err := visitFile(file, k, generation, b.ID, visit)
-	if errors.Is(err, errCut) && k == journal {
-		return nil
-	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"audisp-history/plugin/auditlog"
+)
+
+// TestNoLogToCatchUp: what is wrong with auditd's log is said once, after a restart it is a gap, and nothing else fails.
+func TestNoLogToCatchUp(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(t *testing.T, h *host)
+		says  string // once in each of two runs
+	}{
+		{"auditd.conf is missing", func(t *testing.T, h *host) {
+			if _, err := os.Stat(auditlog.DefaultPath); err == nil {
+				t.Skip("auditd is at work on this machine: its log would be read")
+			}
+			must(t, os.Remove(h.path("auditd.conf")))
+		}, "auditd's log cannot be read"},
+		{"auditd writes no log", func(t *testing.T, h *host) {
+			must(t, os.WriteFile(h.path("auditd.conf"), []byte("write_logs = no\n"), 0o600))
+		}, "what comes while the program is not running will be missed"},
+		{"the log is a directory", func(t *testing.T, h *host) {
+			must(t, os.Remove(h.path("audit.log")))
+			must(t, os.Mkdir(h.path("audit.log"), 0o700))
+		}, "auditd's log cannot be read"},
+		{"the log is missing", func(t *testing.T, h *host) { must(t, os.Remove(h.path("audit.log"))) }, "auditd's log cannot be read"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHost(t, 1)
+			c.spoil(t, h)
+			k := newTeller()
+			before := shell(k)
+			h.spawnLogged()
+			h.record(before)
+			eventually(t, "something is kept", h.keeps)
+			h.end()
+			k.call(callOpen, "3", 10, 1, "sh") // nobody hears of it
+			after := k.call(callOpen, "3", 11, 10, "ls")
+			h.spawnLogged()
+			h.record(after)
+			got := h.end()
+			sameEvents(t, without(got, "field"), string(before)+string(after))
+			if !strings.Contains(got, "reason=plugin-down") || !strings.Contains(got, "lost=1 ") {
+				t.Errorf("no gap of one event:\n%s\n%s", got, h.said())
+			}
+			if names := namesOf(got, k.serial); !strings.HasSuffix(names, "init sh ls") {
+				t.Errorf("the history is %s", names)
+			}
+			if strings.Count(h.said(), c.says) != 2 {
+				t.Errorf("does not say twice %q: %s", c.says, h.said())
+			}
+		})
+	}
+}
+
+// TestCatchUp tells stories of what happens while the program is not running. Each begins with five events that it has
+// handled; the stories' own are of the shell, 10.
+func TestCatchUp(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		story func(h *host, k *teller, event func() []byte)
+		gap   string // what the record of the gap says besides that of the start; empty for none
+		twice bool   // the program has started anew
+	}{
+		{"nothing happened", func(h *host, _ *teller, event func() []byte) {
+			h.spawnLogged()
+			h.record(event())
+		}, "", false},
+		{"the log has it", func(h *host, _ *teller, event func() []byte) {
+			h.record(event())
+			h.record(event())
+			h.spawnLogged()
+			h.record(event())
+		}, "", false},
+		{"the log was rotated", func(h *host, _ *teller, event func() []byte) {
+			h.record(event())
+			h.rotate()
+			h.record(event())
+			h.rotate()
+			h.spawnLogged()
+			h.record(event())
+		}, "", false},
+		{"the log was rotated and removed", func(h *host, _ *teller, event func() []byte) {
+			event()
+			event()
+			h.rotate()
+			must(h.t, os.Remove(h.path("audit.log.1")))
+			h.record(event())
+			h.spawnLogged()
+			h.record(event())
+		}, "reason=plugin-down from=1800000000.005 to=1800000000.009 lost=3 ", false},
+		{"the log ends in the middle of an event", func(h *host, _ *teller, event func() []byte) {
+			e := event()
+			cut := cutAfterLine(e, 0)
+			h.record(e[:cut])
+			h.spawnLogged()
+			h.record(e[cut:])
+			h.record(event())
+		}, "", false},
+		{"standard input brings again what the log had", func(h *host, _ *teller, event func() []byte) {
+			e, f := event(), event()
+			h.record(e)
+			h.record(f)
+			h.spawnLogged()
+			h.toProgram(e)
+			h.toProgram(f)
+			h.record(event())
+		}, "", false},
+		{"a hole on standard input that the log has", func(h *host, _ *teller, event func() []byte) {
+			h.spawnLogged()
+			h.record(event())
+			h.written(106) // it has caught up, and reads standard input
+			h.record(event())
+			h.written(107)
+			h.toLog(event())
+			h.record(event())
+			h.written(109)
+		}, "", false},
+		{"a hole on standard input that nobody has", func(h *host, _ *teller, event func() []byte) {
+			h.spawnLogged()
+			h.record(event())
+			event()
+			h.record(event())
+		}, "reason=events-lost from=1800000000.006 to=1800000000.008 lost=1 ", false},
+		{"killed while it catches up", func(h *host, _ *teller, event func() []byte) {
+			for range 20_000 {
+				h.record(event())
+			}
+			for range 3 {
+				before := h.outputSize()
+				h.spawnLogged()
+				eventually(h.t, "more is written", func() bool { return h.outputSize() > before })
+				h.kill()
+			}
+			h.spawnLogged()
+			h.record(event())
+		}, "", false},
+		{"killed between writing and keeping", func(h *host, _ *teller, event func() []byte) {
+			h.spawnLogged()
+			for range 100 {
+				h.record(event())
+			}
+			h.written(205)
+			h.kill()
+			journals, err := filepath.Glob(h.path("state/boot-*/journal-*"))
+			must(h.t, err)
+			info, err := os.Stat(journals[len(journals)-1])
+			must(h.t, err)
+			must(h.t, os.Truncate(journals[len(journals)-1], info.Size()-1))
+			h.spawnLogged()
+			h.record(event())
+		}, "", false},
+		{"the output was renamed", func(h *host, _ *teller, event func() []byte) {
+			must(h.t, os.Rename(h.path("history.log"), h.path("history.log.1")))
+			h.record(event())
+			h.spawnLogged()
+			h.record(event())
+		}, "", false},
+		{"another boot", func(h *host, k *teller, event func() []byte) {
+			must(h.t, os.WriteFile(h.path("proc/sys/kernel/random/boot_id"), []byte(bootB+"\n"), 0o600))
+			h.rotate()
+			k.serial, k.at = 100, k.at+60_000
+			h.spawnLogged()
+			h.record(shell(k))
+			h.record(event())
+		}, "reason=start from=0.000 to=1800000060.006 lost=0 ", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHost(t, 1)
+			k := newTeller()
+			want := shell(k)
+			h.spawnLogged()
+			h.record(want)
+			h.written(105)
+			eventually(t, "it is kept", h.keeps)
+			h.kill()
+			all := map[uint64]bool{}
+			c.story(h, k, func() []byte {
+				e := k.call(callOpen, "3", 10, 1, "sh")
+				all[k.serial] = true
+				return e
+			})
+			got := h.end()
+			if old := h.path("history.log.1"); hasContent(old)() {
+				got = records(t, old) + got
+			}
+			var gaps []string
+			for line := range strings.Lines(got) {
+				if _, says, ok := strings.Cut(line, "op=history-gap "); ok {
+					gaps = append(gaps, says)
+				}
+			}
+			if n := len(gaps); n == 0 || c.gap == "" && n != 1 || c.gap != "" && (n != 2 || !strings.HasPrefix(gaps[1], c.gap)) {
+				t.Errorf("gaps %q, want %q\n%s", gaps, c.gap, h.said())
+			}
+			lost := map[uint64]bool{}
+			for serial := range all {
+				if n := strings.Count(got, fmt.Sprintf(":%d): arch", serial)); n == 0 {
+					lost[serial] = true
+				} else if n > 1 && !c.twice {
+					t.Errorf("event %d is there %d times", serial, n)
+				}
+			}
+			if c.gap == "" && len(lost) > 0 {
+				t.Errorf("lost %v\n%s", lost, h.said())
+			}
+			if !c.twice && !strings.HasSuffix(namesOf(got, k.serial), "init sh") {
+				t.Errorf("the last history is %s", namesOf(got, k.serial))
+			}
+			if c.twice {
+				out := good(t, nil, "show", "--state-dir", h.path("state"), "--boot", "1", "11").out
+				if !strings.Contains(out, " ls ") {
+					t.Errorf("show --boot 1: %s", out)
+				}
+			}
+		})
+	}
+}
+
+// written waits until an event is in the output.
+func (h *host) written(serial uint64) {
+	h.t.Helper()
+	eventually(h.t, "it is written", func() bool {
+		b, err := os.ReadFile(h.path("history.log"))
+		return err == nil && bytes.Contains(b, fmt.Appendf(nil, ":%d): arch", serial))
+	})
+}
+
+func (h *host) outputSize() int64 {
+	info, err := os.Stat(h.path("history.log"))
+	must(h.t, err)
+	return info.Size()
+}
+
+// toProgram writes to the program only, toLog to the log only.
+func (h *host) toProgram(b []byte) {
+	_, err := h.out.Write(b)
+	must(h.t, err)
+}
+
+func (h *host) toLog(b []byte) {
+	_, err := h.log.Write(b)
+	must(h.t, err)
+}
