@@ -139,6 +139,34 @@ func TestRotatesByTime(t *testing.T) {
 	s.files("log=", "log.1=2,3,", "log.2=1,")
 }
 
+// A file that somebody else has put in the place of the one that is full is not renamed for that.
+func TestRotatesItsOwn(t *testing.T) {
+	s := rotating(t, Rotation{Bytes: 10, Keep: 3})
+	s.write("11111111\n")
+	add(t, s.path+".new", "x\n")
+	move(t, s.path+".new", s.path)
+	s.write("2\n")
+	s.files("log=x,2,")
+	s.noticed("was removed")
+}
+
+// What was written at once stays in one file, though the disk was full in the middle of it when the day was over.
+func TestRotatesNothingHalf(t *testing.T) {
+	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	s := rotating(t, Rotation{Every: time.Hour, Bytes: 12, Keep: 9})
+	must(t, s.Tick(now))
+	heal := fillDisk(t, 5)
+	_ = s.Write([]byte("1\n1\n1\n1\n"))
+	_ = s.Tick(now.Add(time.Hour))
+	s.files("log=1,1,1")
+	heal()
+	must(t, s.Tick(now.Add(time.Hour+time.Second)))
+	s.write("2\n2\n", "3\n")
+	s.files("log=2,2,3,", "log.1=1,1,1,1,")
+	s.write("4\n4\n4\n4\n4\n")
+	s.files("log=4,4,4,4,4,", "log.1=2,2,3,", "log.2=1,1,1,1,")
+}
+
 // A missing number is filled, what is too old is removed, and what has another kind of name is nobody's business.
 func TestRotatesAmongOthers(t *testing.T) {
 	s := rotating(t, Rotation{Bytes: 1, Keep: 4})
