@@ -115,10 +115,9 @@ build_deb() {
 	size=$(du -k --apparent-size -s "$tree" | cut -f1)
 	sed -e "s/@VERSION@/$VERSION-1/" -e "s/@ARCH@/$arch/" -e "s/@SIZE@/$size/" -e "s/@MAINTAINER@/$maintainer/" \
 		packaging/deb/control >"$control/control"
-	for name in preinst postinst prerm; do
+	for name in preinst postinst prerm postrm; do
 		script packaging/deb/aside.sh "packaging/deb/$name" >"$control/$name"
 	done
-	script packaging/deb/postrm >"$control/postrm"
 	chmod 0755 "$control"/p*
 	(cd "$tree" && find etc -type f | sort | sed 's|^|/|' >DEBIAN/conffiles)
 	(cd "$tree" && find . -path ./DEBIAN -prune -o -type f -printf '%P\n' | sort |

@@ -3,14 +3,16 @@
 # kernel would go on recording every fork for nobody. So these are moved aside
 # until the package comes back or is purged. auditd reads no name with two dots,
 # augenrules none that does not end in .rules.
+aside="$plugin /etc/audit/rules.d/15-history.rules /etc/audit/rules.d/85-history-exec.rules"
+
 put_aside() {
-	for f in $plugin $rules; do
+	for f in $aside; do
 		[ ! -e "$f" ] || mv -f "$f" "$f.removed"
 	done
 }
 
 put_back() {
-	for f in $plugin $rules; do
+	for f in $aside; do
 		if [ -e "$f.removed" ] && [ ! -e "$f" ]; then
 			mv "$f.removed" "$f"
 		fi

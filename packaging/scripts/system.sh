@@ -4,7 +4,6 @@
 
 program=/usr/sbin/audisp-history
 plugin=/etc/audit/plugins.d/history.conf
-rules='/etc/audit/rules.d/15-history.rules /etc/audit/rules.d/85-history-exec.rules'
 module=/usr/share/selinux/packages/audisp-history/audisp_history.pp
 
 say() {
