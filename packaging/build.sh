@@ -68,12 +68,10 @@ put_tree() {
 	for example in packaging/rsyslog/*; do
 		[ ! -f "$example" ] || put 0644 "$example" "usr/share/doc/audisp-history/examples/rsyslog/${example##*/}"
 	done
-	for hook in packaging/dracut/*; do
-		[ ! -f "$hook" ] || put 0755 "$hook" "usr/lib/dracut/modules.d/97audisp-history/${hook##*/}"
+	for part in packaging/dracut/*/*; do
+		[ ! -f "$part" ] || put 0755 "$part" "usr/lib/dracut/modules.d/${part#packaging/dracut/}"
 	done
-	for hook in packaging/initramfs-tools/hooks/* packaging/initramfs-tools/scripts/*/*; do
-		[ ! -f "$hook" ] || put 0755 "$hook" "usr/share/${hook#packaging/}"
-	done
+	[ ! -f packaging/early-boot ] || put 0755 packaging/early-boot usr/share/audisp-history/early-boot
 	squeeze CHANGELOG.md usr/share/doc/audisp-history/changelog.gz
 	put 0644 README.md usr/share/doc/audisp-history/README.md
 }
@@ -99,6 +97,9 @@ build_deb() {
 	tree=$work/deb
 	put_tree
 	put 0644 packaging/completion/_audisp-history usr/share/zsh/vendor-completions/_audisp-history
+	for part in packaging/initramfs-tools/hooks/* packaging/initramfs-tools/scripts/*/*; do
+		[ ! -f "$part" ] || put 0755 "$part" "usr/share/${part#packaging/}"
+	done
 	put 0644 packaging/deb/copyright usr/share/doc/audisp-history/copyright
 	put 0644 packaging/deb/lintian-overrides usr/share/lintian/overrides/audisp-history
 	cat >"$work/changelog" <<-END
@@ -136,7 +137,7 @@ build_rpm() {
 	arm64) target=aarch64 ;;
 	*) target=$arch ;;
 	esac
-	for name in post postun; do
+	for name in post preun postun; do
 		script "packaging/rpm/$name" | tail -n +2 >"$work/$name"
 	done
 	# The list of files is what is in the tree; directories that are its own alone
@@ -154,6 +155,9 @@ build_rpm() {
 		-e "s/@MAINTAINER@/$maintainer/" \
 		-e "/@POST@/{
 			r $work/post
+			d
+		}" -e "/@PREUN@/{
+			r $work/preun
 			d
 		}" -e "/@POSTUN@/{
 			r $work/postun

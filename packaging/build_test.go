@@ -220,7 +220,8 @@ func TestRPMDependencies(t *testing.T) {
 	config := command(t, "rpm", "-qp", "--qf", "[%{FILEFLAGS:fflags} %{FILENAMES}\n]", built.rpm)
 	says(t, config, "cn /etc/audit/plugins.d/history.conf", "cn /etc/audit/audisp-history.yaml", "cn /etc/audit/rules.d/15-history.rules",
 		"g /var/lib/audisp-history")
-	says(t, command(t, "rpm", "-qp", "--scripts", built.rpm), "postinstall scriptlet (using /bin/sh):", "postuninstall scriptlet (using /bin/sh):")
+	says(t, command(t, "rpm", "-qp", "--scripts", built.rpm), "postinstall scriptlet (using /bin/sh):",
+		"preuninstall scriptlet (using /bin/sh):", "postuninstall scriptlet (using /bin/sh):")
 }
 
 func TestLintian(t *testing.T) {
@@ -237,8 +238,8 @@ func TestShellcheck(t *testing.T) {
 	dir := t.TempDir()
 	command(t, "dpkg-deb", "-e", built.deb, dir)
 	scripts := glob(dir, "p*")
-	for _, part := range []string{"post", "postun"} {
-		text := command(t, "rpm", "-qp", "--qf", map[string]string{"post": "%{POSTIN}", "postun": "%{POSTUN}"}[part], built.rpm)
+	for _, part := range []string{"POSTIN", "PREUN", "POSTUN"} {
+		text := command(t, "rpm", "-qp", "--qf", "%{"+part+"}", built.rpm)
 		name := filepath.Join(dir, "rpm-"+part)
 		must(t, os.WriteFile(name, []byte(text+"\n"), 0o600))
 		scripts = append(scripts, name)
@@ -293,4 +294,19 @@ func TestShells(t *testing.T) {
 	command(t, "zsh", "-n", "completion/_audisp-history")
 	out := command(t, "fish", "--no-config", "-c", "source completion/audisp-history.fish; complete -C 'audisp-history status --'")
 	says(t, out, "--state-dir", "--json", "--config")
+}
+
+// README's commands name the packages that make packages makes. Those for Debian are run by packages-vm-test.
+func TestREADMEInstall(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	must(t, err)
+	_, install, _ := strings.Cut(string(text), "\n### Install\n")
+	install, _, _ = strings.Cut(install, "\n##")
+	for _, tool := range []string{"dpkg -i ", "rpm -U "} {
+		_, name, found := strings.Cut(install, "\n    "+tool)
+		name, _, _ = strings.Cut(name, "\n")
+		if !found || len(glob(built.dir, strings.TrimPrefix(name, "dist/"))) != 1 {
+			t.Errorf("%s%q: no such package is made", tool, name)
+		}
+	}
 }

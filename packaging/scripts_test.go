@@ -218,6 +218,20 @@ func TestHandMadeRules(t *testing.T) {
 	})
 }
 
+// What early-boot has done to the boot is taken back before it goes.
+func TestEarlyBoot(t *testing.T) {
+	each(t, func(t *testing.T, s system, w *world) {
+		w.run(s.install)
+		w.program("usr/share/audisp-history/early-boot", recorder+"rm /etc/audit/audisp-history-early-boot\n")
+		w.write("etc/audit/audisp-history-early-boot", "")
+		w.run(s.upgrade)
+		w.has("etc/audit/audisp-history-early-boot")
+		w.program("usr/share/audisp-history/early-boot", recorder+"rm /etc/audit/audisp-history-early-boot\n")
+		w.run(s.remove)
+		says(t, w.calls(), "early-boot off, ")
+	})
+}
+
 // Without auditd nothing is loaded: the kernel would put every fork into its log.
 func TestAuditdStopped(t *testing.T) {
 	each(t, func(t *testing.T, s system, w *world) {

@@ -51,6 +51,7 @@ func TestSELinuxPolicy(t *testing.T) {
 			t.Errorf("it may %s %s:%s: %s", c.denies, c.target, c.class, rules)
 		}
 	}
+	says(t, search("-A", "-s", "audisp_history_t", "-c", "netlink_audit_socket", "-p", "nlmsg_write"), "[ audisp_history_restore_rules ]:True")
 	contexts, err := os.ReadFile(root + "/etc/selinux/default/contexts/files/file_contexts")
 	must(t, err)
 	says(t, string(contexts), "system_u:object_r:audisp_history_exec_t:s0", "/var/lib/audisp-history(/.*)?")

@@ -110,6 +110,13 @@ load_rules() {
 	fi
 }
 
+# late_boot takes back what the script early-boot has done to the initramfs and to
+# the kernel's command line, while the script is still there.
+late_boot() {
+	[ -e /etc/audit/audisp-history-early-boot ] || return 0
+	/usr/share/audisp-history/early-boot off || :
+}
+
 # turn_on is for after the files have come, new or newer.
 turn_on() {
 	make_directories
