@@ -53,7 +53,7 @@ put_tree() {
 	put 0640 packaging/plugins.d/history.conf etc/audit/plugins.d/history.conf
 	put 0640 packaging/audisp-history.yaml etc/audit/audisp-history.yaml
 	install -d "$tree/etc/audit/rules.d"
-	$GO run ./packaging/rulesfor "$arch" "$tree/etc/audit/rules.d" >/dev/null
+	$GO run -buildvcs=false ./packaging/rulesfor "$arch" "$tree/etc/audit/rules.d" >/dev/null
 	chmod 0750 "$tree/etc/audit" "$tree/etc/audit/plugins.d" "$tree/etc/audit/rules.d"
 	put 0644 packaging/logrotate/audisp-history etc/logrotate.d/audisp-history
 	put 0644 packaging/tmpfiles.d/audisp-history.conf usr/lib/tmpfiles.d/audisp-history.conf
