@@ -135,6 +135,32 @@ func (k *fakeKernel) find(r *Rule) int {
 	return slices.IndexFunc(k.rules, func(o Rule) bool { return o.same(r) })
 }
 
+// made is what was added and deleted, failed how often that failed.
+func (k *fakeKernel) made() []string {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	return slices.Clone(k.did)
+}
+
+// sockets is how many are open, questions how often it was asked for rules.
+func (k *fakeKernel) sockets() int {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	return k.open
+}
+
+func (k *fakeKernel) questions() int {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	return k.asked.rules
+}
+
+func (k *fakeKernel) failed() int {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	return k.fails
+}
+
 // set changes something, as an administrator would.
 func (k *fakeKernel) set(change func()) {
 	k.mutex.Lock()

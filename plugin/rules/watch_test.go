@@ -41,8 +41,8 @@ func watch(t *testing.T, restore bool, k *fakeKernel, story func(w *watching)) {
 		cancel()
 		<-ended
 		synctest.Wait()
-		if k.open != 0 {
-			t.Errorf("%d sockets are left open", k.open)
+		if k.sockets() != 0 {
+			t.Errorf("%d sockets are left open", k.sockets())
 		}
 	})
 }
@@ -94,8 +94,8 @@ func TestWatchQuietSystem(t *testing.T) {
 			t.Errorf("got %s", showReports([]Report{*r}))
 		}
 		nothing(t, w.after(10*time.Minute))
-		if k.asked.sockets != 61 || k.asked.rules != 11 {
-			t.Errorf("asked %d times, for rules %d times", k.asked.sockets, k.asked.rules)
+		if k.asked.sockets != 61 || k.questions() != 11 {
+			t.Errorf("asked %d times, for rules %d times", k.asked.sockets, k.questions())
 		}
 	})
 }
@@ -150,8 +150,8 @@ func TestWatchRulesVanish(t *testing.T) {
 		if r := one(t, w.after(rulesEvery), NewsHoles); len(r.Holes) != 0 {
 			t.Errorf("holes %v", r.Holes)
 		}
-		if len(k.did) > 0 {
-			t.Errorf("did %q", k.did)
+		if len(k.made()) > 0 {
+			t.Errorf("did %q", k.made())
 		}
 	})
 }
@@ -181,10 +181,10 @@ func TestWatchTold(t *testing.T) {
 		if took := time.Since(begin); took > changeMost+changeRest {
 			t.Errorf("took %s", took)
 		}
-		asked := k.asked.rules
+		asked := k.questions()
 		nothing(t, w.after(2*changeMost))
-		if k.asked.rules > asked+1 {
-			t.Errorf("asked %d times more", k.asked.rules-asked)
+		if k.questions() > asked+1 {
+			t.Errorf("asked %d times more", k.questions()-asked)
 		}
 	})
 }
@@ -202,8 +202,8 @@ func TestWatchRestores(t *testing.T) {
 		}
 		w.Changed() // our own
 		nothing(t, w.after(10*time.Minute))
-		if len(k.did) != 8 {
-			t.Errorf("did %q", k.did)
+		if len(k.made()) != 8 {
+			t.Errorf("did %q", k.made())
 		}
 	})
 }
@@ -217,15 +217,15 @@ func TestWatchLeavesALoadAlone(t *testing.T) {
 		w.Changed()
 		for _, line := range append([]string{"-w /etc/passwd -p wa", "-w /etc/group -p wa"}, ourRules(t)...) {
 			w.after(settleTime - changeRest)
-			if len(k.did) > 0 {
-				t.Fatalf("did %q before %s", k.did, line)
+			if len(k.made()) > 0 {
+				t.Fatalf("did %q before %s", k.made(), line)
 			}
 			k.set(func() { k.rules = append(k.rules, parse(t, line)...) })
 			w.Changed()
 		}
 		w.after(10 * time.Minute)
-		if len(k.did) > 0 {
-			t.Errorf("did %q", k.did)
+		if len(k.made()) > 0 {
+			t.Errorf("did %q", k.made())
 		}
 	})
 }
@@ -240,12 +240,12 @@ func TestWatchWaitsForSettledRules(t *testing.T) {
 		w.after(settleTime / 2)
 		w.Changed()
 		w.after(settleTime - time.Second)
-		if len(k.did) > 0 {
-			t.Errorf("did %q", k.did)
+		if len(k.made()) > 0 {
+			t.Errorf("did %q", k.made())
 		}
 		w.after(2 * time.Second)
-		if len(k.did) != 8 {
-			t.Errorf("did %q", k.did)
+		if len(k.made()) != 8 {
+			t.Errorf("did %q", k.made())
 		}
 	})
 }
@@ -260,8 +260,8 @@ func TestWatchLeavesASilentLoadAlone(t *testing.T) {
 			w.after(5 * time.Second)
 			k.set(func() { k.rules = parse(t, fmt.Sprintf("-w /etc/passwd -p wa -k %d", time.Now().Unix())) })
 		}
-		if len(k.did) > 0 {
-			t.Errorf("did %q", k.did)
+		if len(k.made()) > 0 {
+			t.Errorf("did %q", k.made())
 		}
 	})
 }
@@ -300,8 +300,8 @@ func TestWatchRestoresNothingLocked(t *testing.T) {
 			t.Errorf("%v", r.Unrestored)
 		}
 		nothing(t, w.after(10*time.Minute))
-		if len(k.did) > 0 {
-			t.Errorf("did %q", k.did)
+		if len(k.made()) > 0 {
+			t.Errorf("did %q", k.made())
 		}
 	})
 }
@@ -337,12 +337,12 @@ func TestWatchRestoringFailsAtOnce(t *testing.T) {
 	k.refuse = "exit_group"
 	watch(t, true, k, func(w *watching) {
 		w.after(2*settleTime - time.Second)
-		if k.fails != 1 {
-			t.Errorf("tried %d times", k.fails)
+		if k.failed() != 1 {
+			t.Errorf("tried %d times", k.failed())
 		}
 		w.after(settleTime)
-		if k.fails != 2 {
-			t.Errorf("tried %d times", k.fails)
+		if k.failed() != 2 {
+			t.Errorf("tried %d times", k.failed())
 		}
 	})
 }
@@ -355,8 +355,8 @@ func TestWatchRestoresNothingThatIsThere(t *testing.T) {
 			t.Errorf("holes %v", r.Holes)
 		}
 		nothing(t, w.after(10*time.Minute))
-		if len(k.did) > 0 {
-			t.Errorf("did %q", k.did)
+		if len(k.made()) > 0 {
+			t.Errorf("did %q", k.made())
 		}
 	})
 }
@@ -408,8 +408,8 @@ func TestWatchBusyKernel(t *testing.T) {
 		busy := make(chan struct{})
 		k.set(func() { k.busy = busy; k.rules = nil })
 		r := one(t, w.after(5*(statusEvery+answerTime)), NewsSilent)
-		if !errors.Is(r.Err, errNoAnswer) || k.open != 1 {
-			t.Errorf("%v, %d sockets", r.Err, k.open)
+		if !errors.Is(r.Err, errNoAnswer) || k.sockets() != 1 {
+			t.Errorf("%v, %d sockets", r.Err, k.sockets())
 		}
 		for range 100 {
 			w.Changed() // does not wait

@@ -259,7 +259,7 @@ func (w *Watcher) plan(r *Report, now time.Time) {
 		r.unrestored(errTooOften)
 		due = w.attempts[0].Add(restoreSpan)
 	}
-	if due.Before(now) {
+	if !due.After(now) {
 		due = now.Add(settleTime) // it has just failed
 	}
 	if due.Before(w.nextRules) {
