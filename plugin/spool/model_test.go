@@ -23,7 +23,7 @@ type model struct {
 // TestAnyTrouble puts and takes anything, on a disk that breaks in any way: what is taken is what was put, in order, and
 // what is missing has been counted, to the byte. When all is well and everything has room, nothing is missing.
 func TestAnyTrouble(t *testing.T) {
-	for round := range 60 {
+	for round := range 25 {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprintf("%d seed %d", round, seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))

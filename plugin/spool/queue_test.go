@@ -405,6 +405,33 @@ func TestDiskHangs(t *testing.T) {
 	})
 }
 
+// A block that is delivered while it is being written is not used again before that is over.
+func TestTakenWhileItIsWritten(t *testing.T) {
+	tell(t, 100, func(s *story) {
+		s.disk.set(func() { s.disk.hang = time.Minute })
+		s.put(48) // 12 blocks, of which the fifth is being written
+		take := func(blocks, from int) {
+			for range blocks {
+				b, items, _ := s.Next()
+				for rest := b; len(rest) > 0; from++ {
+					number, _, size := first(t, rest)
+					s.wants([]int{number}, from, from+1)
+					rest = rest[size:]
+				}
+				s.Done(len(b), items)
+			}
+		}
+		take(5, 0)
+		s.put(2)
+		take(7, 20)
+		s.disk.set(func() { s.disk.hang = 0 })
+		<-time.After(time.Minute)
+		synctest.Wait()
+		s.wants(s.take(), 48, 50)
+		s.lost(0)
+	})
+}
+
 // A queue is closed while the disk does not answer.
 func TestClosesWhileTheDiskHangs(t *testing.T) {
 	for name, spilled := range map[string]int{"writing": 0, "reading": 200} {
@@ -490,6 +517,22 @@ func TestLargeChunks(t *testing.T) {
 		if s.Counts().Filed == before.Filed && before.Filed == (Amount{}) {
 			t.Error("none was in the file")
 		}
+	})
+}
+
+// A chunk for which there would be room, were it not for what is being delivered, is lost alone.
+func TestLargeChunkBesideADelivery(t *testing.T) {
+	tell(t, 0, func(s *story) {
+		s.put(20)
+		b, items, _ := s.Next()
+		s.Put(chunk(1000, small, 1), 1)
+		s.balanced()
+		if n := s.Counts().Lost; n != (Amount{1, small}) {
+			t.Errorf("lost %+v", n)
+		}
+		s.says("queue is full")
+		s.Done(len(b), items)
+		s.wants(s.take(), 4, 20)
 	})
 }
 
