@@ -20,6 +20,15 @@ func (r *runner) reload() {
 		r.outlets.reopen()
 		return
 	}
+	for i := range c.Outputs {
+		for _, p := range outputPaths(&c.Outputs[i]) {
+			if err := r.enclosure.Check(p); err != nil {
+				r.log.Error().Str("output", c.Outputs[i].Name).Err(err).Msg("the configuration cannot be used; the one before stays")
+				r.outlets.reopen()
+				return
+			}
+		}
+	}
 	if later := needStart(r.conf, &c); len(later) > 0 {
 		r.log.Warn().Str("keys", strings.Join(later, ", ")).Msg("these settings take effect when the program starts again")
 	}

@@ -22,6 +22,8 @@ import (
 	"audisp-history/enrich/text"
 	"audisp-history/enrich/tracker"
 	"audisp-history/plugin/auditlog"
+	"audisp-history/plugin/confine"
+	"audisp-history/plugin/rules"
 	"audisp-history/plugin/spool"
 )
 
@@ -57,6 +59,14 @@ func runIn(proc string, args []string, std stdio) error {
 	defer signal.Stop(signals)
 	r := newRunner(&c, std.out, newLog(&c, std.err))
 	r.again = func() (conf.Config, error) { return loadConfig(config) }
+	if std.own {
+		r.kernel = openKernel
+		if err := r.dropPrivileges(config); err != nil {
+			return &marked{err, errUsage}
+		}
+		paths := usedPaths(&c, config)
+		r.enclose = func() (*confine.Enclosure, []string) { return confine.Enclose(paths) }
+	}
 	return r.run(std.in, proc, signals)
 }
 
@@ -80,6 +90,11 @@ type runner struct {
 	queue   *spool.Queue
 	crowded bool // records are lost on their way in
 	again   func() (conf.Config, error)
+	kernel  func() (rules.Kernel, error) // nil if it is not asked
+	watch   watch
+
+	enclose   func() (*confine.Enclosure, []string) // what is still to be given up; nil: nothing
+	enclosure *confine.Enclosure
 
 	proc   string         // where /proc is
 	ask    *procfs.Reader // for single questions, nil if it cannot be read
@@ -128,6 +143,7 @@ func (r *runner) run(in io.Reader, proc string, signals <-chan os.Signal) error 
 	r.looker = looker{ctx: ctx, root: proc, looks: make(chan seen, 1)}
 	r.looker.begin()
 	r.start(ctx)
+	r.watchRules(ctx)
 	go debug.FreeOSMemory() // what loading has left
 
 	ticker := time.NewTicker(tick)
@@ -151,6 +167,8 @@ func (r *runner) run(in io.Reader, proc string, signals <-chan os.Signal) error 
 			r.tick()
 		case l := <-r.looker.looks:
 			r.look(l)
+		case p := <-r.watch.reports:
+			r.reported(p)
 		case s := <-signals:
 			switch s {
 			case syscall.SIGHUP:
@@ -239,6 +257,7 @@ func (r *runner) Piece(part []byte) { r.stream.Piece(part, r.now()) }
 // Event writes an event.
 func (r *runner) Event(e *record.Event, marks []tracker.Mark) {
 	r.status.histories += uint64(len(marks))
+	r.configChanged(e)
 	r.outlets.event(e, marks, r.stream.Tracker().Revision())
 }
 
