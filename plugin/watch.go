@@ -82,7 +82,7 @@ func (r *runner) reported(p *rules.Report) {
 	if p.News&(rules.NewsFirst|rules.NewsEnabled) != 0 {
 		off := !p.Enabled
 		if off != w.off {
-			r.log.Warn().Bool("enabled", p.Enabled).Msg("auditing was switched")
+			r.log.Warn().Msg(map[bool]string{true: "auditing is off: nothing is recorded (auditctl -e 1)", false: "auditing is on again"}[off])
 			r.stream.Tracker().Auditing(p.Enabled, now)
 			r.looker.want = r.looker.want || p.Enabled
 		}
