@@ -1,0 +1,2 @@
+// Package jsonl writes events.
+package jsonl
