@@ -45,10 +45,12 @@ func (w *writer) appendValue(dst []byte, f form, value []byte) []byte {
 		if isNumber(value) {
 			return append(dst, value...)
 		}
+		return AppendString(dst, value)
 	case hex:
 		if _, ok := record.Hex(value); ok {
 			return append(append(append(dst, `"0x`...), value...), '"')
 		}
+		return AppendString(dst, value)
 	case encoded:
 		return AppendString(dst, w.decode(value))
 	}

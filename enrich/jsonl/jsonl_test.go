@@ -128,6 +128,7 @@ func TestRecords(t *testing.T) {
 			`"LOGIN":[{"pid":"abc","uid":"007","auid":4294967295,"ses":-1,"inode":"18446744073709551615","exit":""}]`},
 		{"unset ids of auditd", `DAEMON_END` + head + `op=terminate auid=-1 res=success` + "\x1dAUID=\"unset\"", `"DAEMON_END":[{"op":"terminate","auid":-1,"res":"success","AUID":"unset"}]`},
 		{"an unknown type", `UNKNOWN[1999]` + head + `x=1`, `"UNKNOWN[1999]":[{"x":"1"}]`},
+		{"what auditd does not write behind the separator", `SYSCALL` + head + "pid=1\x1dUID=\"root\" syscall=5 words", `"SYSCALL":{"pid":1,"UID":"root","text":"syscall=5 words"}`},
 		{"nothing in it", `AVC` + head, `"AVC":[{}]`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

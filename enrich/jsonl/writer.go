@@ -20,7 +20,7 @@ type writer struct {
 // An object is where the names and the text of an object begin, and a filter that says which names it may have.
 type object struct {
 	keys, text int
-	mask       uint64
+	mask       [4]uint64 // a bit for each name: where it is not set, the name is new
 }
 
 func (w *writer) open() object {
@@ -39,19 +39,24 @@ func (w *writer) close(dst []byte, outer object) []byte {
 	return dst
 }
 
-func bit(key []byte) uint64 {
-	if len(key) == 0 {
-		return 1
+// bit is the place of a name in a mask.
+func bit(key []byte) (word, bit uint) {
+	n := uint(len(key))
+	if n == 0 {
+		return 0, 0
 	}
-	return 1 << ((uint(key[0])*7 + uint(key[len(key)-1])*3 + uint(len(key))) & 63)
+	h := (uint(key[0])*31+uint(key[n/2]))*31 + uint(key[n-1])*5 + n
+	return h >> 6 & 3, h & 63
 }
 
 func (w *writer) has(key string) bool { return w.named([]byte(key)) }
 
 func (w *writer) named(key []byte) bool {
-	if w.now.mask&bit(key) == 0 {
-		return false
-	}
+	word, bit := bit(key)
+	return w.now.mask[word]>>bit&1 == 1 && w.listed(key)
+}
+
+func (w *writer) listed(key []byte) bool {
 	for _, k := range w.keys[w.now.keys:] {
 		if bytes.Equal(k, key) {
 			return true
@@ -68,7 +73,8 @@ func (w *writer) member(dst []byte, key []byte) ([]byte, bool) {
 	if w.named(key) || string(key) == "text" || len(w.keys)-w.now.keys >= maxMembers {
 		return dst, false
 	}
-	w.now.mask |= bit(key)
+	word, bit := bit(key)
+	w.now.mask[word] |= 1 << bit
 	w.keys = append(w.keys, key)
 	return append(AppendString(separated(dst), key), ':'), true
 }
@@ -214,7 +220,7 @@ func (w *writer) appendAddress(dst []byte, value []byte) ([]byte, bool) {
 	return dst, true
 }
 
-// appendEnriched appends the names that auditd added, all in capitals as it writes them.
+// appendEnriched appends the names that auditd added. It writes them in capitals; nothing else there is taken for a field.
 func (w *writer) appendEnriched(dst []byte, enriched []byte) []byte {
 	f := record.FieldsOf(enriched)
 	for f.Next() {
@@ -224,7 +230,10 @@ func (w *writer) appendEnriched(dst []byte, enriched []byte) []byte {
 		if len(f.Words) > 0 {
 			w.keep(f.Words)
 		}
-		out, ok := w.member(dst, f.Key)
+		out, ok := dst, false
+		if !bytes.ContainsAny(f.Key, lowerCase) {
+			out, ok = w.member(dst, f.Key)
+		}
 		if !ok {
 			w.keep(f.Key, equals, f.Value)
 			continue
@@ -236,6 +245,8 @@ func (w *writer) appendEnriched(dst []byte, enriched []byte) []byte {
 	}
 	return dst
 }
+
+const lowerCase = "abcdefghijklmnopqrstuvwxyz"
 
 // appendExecve appends the records of an execve, of which the i-th is the first, as one.
 func (r *Records) appendExecve(dst []byte, i int) []byte {
