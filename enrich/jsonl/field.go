@@ -92,3 +92,15 @@ func isNumber(b []byte) bool {
 	}
 	return true
 }
+
+// AppendDecoded appends what the value of a field stands for: what is in quotes, or the bytes that hexadecimal encodes if
+// the field is one of those that are encoded so. Nothing for (null).
+func AppendDecoded(dst, key, value []byte) []byte {
+	if string(value) == "(null)" {
+		return dst
+	}
+	if formOf(key) == encoded && len(value) > 0 && value[0] != '"' {
+		return record.AppendDecoded(dst, value)
+	}
+	return append(dst, unquoted(value)...)
+}
