@@ -10,8 +10,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"audisp-history/conf"
+	"audisp-history/enrich/ecs"
 	"audisp-history/enrich/filter"
-	"audisp-history/enrich/history"
 	"audisp-history/enrich/record"
 	"audisp-history/enrich/text"
 	"audisp-history/enrich/tracker"
@@ -76,7 +76,7 @@ func (s *outlets) find(name string) *outlet {
 }
 
 func newOutlet(c conf.Output, h conf.History) *outlet {
-	return &outlet{conf: c, history: h, read: mentionOf}
+	return &outlet{conf: c, history: h, read: mentions[c.Format]}
 }
 
 func spoolConfig(c *conf.Config) spool.Config {
@@ -92,8 +92,11 @@ func (s *outlets) open() {
 
 func (s *outlets) openOne(o *outlet) {
 	destination, err := s.destination(o)
+	if o.conf.Format == conf.FormatECS {
+		destination = &output.Converted{Destination: destination, Convert: ecs.Document}
+	}
 	o.Output = output.New(output.Config{
-		Name: o.conf.Name, Filter: newFilter(&o.conf), Format: newFormat(&o.conf, &o.history), Destination: destination, Err: err,
+		Name: o.conf.Name, Filter: newFilter(&o.conf), Format: newFormat(&o.conf, &o.history, false), Destination: destination, Err: err,
 		Spool: s.spool, Self: s.self, Log: s.log,
 	})
 }
@@ -142,19 +145,6 @@ func userIDs(ids []string) []uint32 {
 		numbers = append(numbers, uint32(n))
 	}
 	return numbers
-}
-
-// newFormat makes the format that the configuration asks for.
-func newFormat(c *conf.Output, h *conf.History) output.Format {
-	cut := history.Middle
-	if h.Cut == conf.CutFront {
-		cut = history.Front
-	}
-	style := text.Field
-	if c.Style == conf.StyleRecord {
-		style = text.Record
-	}
-	return text.New(style, history.NewRenderer(cut, h.MaxBytes))
 }
 
 // event hands an event to every output that does not have it.
