@@ -330,11 +330,11 @@ func TestCaptures(t *testing.T) {
 				for i := range e.Records {
 					all = append(all, e.Line(i)...)
 				}
-				if shape := digits.ReplaceAllString(string(all), "0"); shapes[shape] {
+				shape := digits.ReplaceAllString(string(all), "0")
+				if shapes[shape] {
 					return
-				} else {
-					shapes[shape] = true
 				}
+				shapes[shape] = true
 				f.Revise(s.Tracker().Revision())
 				j.Revise(s.Tracker().Revision())
 				out, err := Document(nil, f.Append(nil, e, marks))

@@ -3,7 +3,7 @@
 //	{"id":"1691750738.271:108","time":"2023-08-11T10:45:38.271Z","node":"web",
 //	 "records":{"SYSCALL":{"syscall":62,"pid":3767,"comm":"bash",…,"SYSCALL":"kill"},
 //	            "OBJ_PID":[{"opid":330,"ocomm":"sleep",…}],"PROCTITLE":{"argv":["bash","-l"]}},
-//	 "history":[{"name":"systemd","pid":1,"start":"2023-08-11T19:44:39.000Z","exe":"/usr/lib/systemd/systemd"},…],
+//	 "history":[{"name":"systemd","pid":1,"start":"2023-08-11T08:44:39.000Z","exe":"/usr/lib/systemd/systemd"},…],
 //	 "target_history":[{"opid":330,"history":[…]}]}
 //
 // # Events
