@@ -23,6 +23,15 @@ type Kernel interface {
 	Close() error
 }
 
+// Dial opens a socket to the kernel's audit, as [Watch].Open does.
+func Dial() (Kernel, error) {
+	client, err := libaudit.NewAuditClient(nil)
+	if err != nil {
+		return nil, err
+	}
+	return client, nil
+}
+
 // rule is the need as the kernel lists it.
 func (n *need) rule() Rule {
 	r := Rule{list: listExit, action: actionAlways, fields: []field{{id: fieldArch, op: opEqual, value: n.abi.Arch}}}
