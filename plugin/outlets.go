@@ -18,6 +18,7 @@ import (
 	"audisp-history/plugin/output"
 	"audisp-history/plugin/sink"
 	"audisp-history/plugin/spool"
+	"audisp-history/plugin/syslog"
 )
 
 const (
@@ -106,10 +107,35 @@ func (s *outlets) destination(o *outlet) (output.Destination, error) {
 	switch c := &o.conf; {
 	case c.File != nil:
 		var err error
-		o.file, err = output.NewFile(c.File.Path, c.File.Mode.FileMode())
+		o.file, err = output.NewFile(s.sinkConfig(c))
 		return o.file, err
+	case c.Syslog != nil:
+		return output.NewSyslog(syslogConfig(c.Syslog), func(line []byte) int64 {
+			m, _ := o.read(line)
+			return m.time
+		})
 	default:
 		return &output.Stream{Name: "standard output", Writer: s.out}, nil
+	}
+}
+
+func (s *outlets) sinkConfig(c *conf.Output) sink.Config {
+	return sink.Config{
+		Path: c.File.Path, Mode: c.File.Mode.FileMode(), Group: c.File.Group,
+		Rotate: sink.Rotation{
+			Bytes: int64(c.File.RotateBytes), Every: time.Duration(c.File.RotateHours) * time.Hour,
+			Keep: c.File.Keep, Compress: c.File.Compress,
+		},
+		Notice: func(err error) {
+			s.log.Warn().Str("output", c.Name).Err(err).Msg("somebody has changed the output")
+		},
+	}
+}
+
+func syslogConfig(c *conf.Syslog) syslog.Config {
+	return syslog.Config{
+		To: c.To, Protocol: syslog.Protocol(c.Protocol), Facility: c.Facility, Severity: c.Severity, Tag: c.Tag, Host: c.Hostname,
+		CA: c.CA, Certificate: c.Certificate, Key: c.Key, ServerName: c.ServerName, MaxBytes: c.MaxBytes,
 	}
 }
 

@@ -93,7 +93,7 @@ func (f *Format) appendOwn(marks []tracker.Mark) {
 	f.body = binary.AppendUvarint(f.body, uint64(own.Creator))
 	parent := before(own.Exec, own.PID)
 	if parent == nil {
-		parent = &task.Exec{}
+		parent = &task.Exec{Program: &task.Program{}}
 	}
 	f.body = binary.AppendUvarint(f.body, uint64(parent.PID))
 	f.body = bytesOf(bytesOf(f.body, parent.Name), parent.Exe)
