@@ -28,13 +28,17 @@ _audisp_history() {
 		mapfile -t COMPREPLY < <(compgen -W 'field record' -- "$cur")
 		return
 		;;
+	--format)
+		mapfile -t COMPREPLY < <(compgen -W 'audit json ecs pretty' -- "$cur")
+		return
+		;;
 	--boot | --node) return ;;
 	esac
 	local words=''
 	case $command in
 	'') words='run replay rules check show status version help' ;;
 	run) words='--config' ;;
-	replay) words='--config --proc --style' ;;
+	replay) words='--config --proc --format --style' ;;
 	rules) words='--install' ;;
 	check) words='--config --json' ;;
 	show) words='--config --state-dir --boot --node' ;;

@@ -13,6 +13,7 @@ complete -c audisp-history -n __fish_use_subcommand -a help -d 'Print the usage'
 complete -c audisp-history -n '__fish_seen_subcommand_from run replay check show status' -l config -r -F -d 'The configuration'
 complete -c audisp-history -n '__fish_seen_subcommand_from replay' -F
 complete -c audisp-history -n '__fish_seen_subcommand_from replay' -l proc -x -a '(__fish_complete_directories)' -d 'A look at /proc'
+complete -c audisp-history -n '__fish_seen_subcommand_from replay' -l format -x -a 'audit json ecs pretty' -d 'What is written'
 complete -c audisp-history -n '__fish_seen_subcommand_from replay' -l style -x -a 'field record' -d 'Where a history stands'
 complete -c audisp-history -n '__fish_seen_subcommand_from rules' -l install -d 'Put them into rules.d and load them'
 complete -c audisp-history -n '__fish_seen_subcommand_from check status' -l json -d 'For programs'
