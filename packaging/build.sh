@@ -72,6 +72,7 @@ put_tree() {
 		[ ! -f "$part" ] || put 0755 "$part" "usr/lib/dracut/modules.d/${part#packaging/dracut/}"
 	done
 	[ ! -f packaging/early-boot ] || put 0755 packaging/early-boot usr/share/audisp-history/early-boot
+	put 0644 enrich/jsonl/schema.json usr/share/audisp-history/schema.json
 	squeeze CHANGELOG.md usr/share/doc/audisp-history/changelog.gz
 	put 0644 README.md usr/share/doc/audisp-history/README.md
 }
