@@ -44,6 +44,7 @@ type File struct {
 
 	now    time.Time // as of the last Tick
 	last   time.Time // when the file was written
+	over   bool      // its time is over
 	old    *archive
 	barred time.Time // rotating failed, and is not tried before this
 	stuck  bool      // it failed the last time
@@ -87,7 +88,7 @@ func (f *File) open() error {
 		_ = file.Close() // nothing was written
 		return fmt.Errorf("output %s: %w", path, err)
 	}
-	f.file = file
+	f.file, f.over = file, false
 	return f.locate()
 }
 
@@ -140,7 +141,7 @@ func (f *File) Write(b []byte) error {
 			return err
 		}
 	}
-	if f.full(len(b)) {
+	if f.full(len(b)) && f.watch() == nil && f.full(len(b)) { // it may be another file now
 		f.rotate()
 	}
 	n, err := f.append(b)
