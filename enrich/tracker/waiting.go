@@ -90,12 +90,12 @@ func (m *machine) matchFork(parent *task.Task, n *news) (fork, bool) {
 	var best candidate
 	list := w.waiting[n.ppid]
 	for i := len(list) - 1; i >= 0; i-- {
-		best.improve(m, &list[i], i, n, 0)
+		best.improve(m, &list[i], i, n)
 	}
 	direct := best.fork != nil
 	// A child whose parent has died names a subreaper, or the init of its namespace.
 	for i := len(w.orphans) - 1; i >= 0; i-- {
-		if f := &w.orphans[i]; f.adopts(parent) && best.improve(m, f, i, n, f.stray(parent)) {
+		if f := &w.orphans[i]; f.adopts(parent) && best.improve(m, f, i, n) {
 			direct = false
 		}
 	}
@@ -117,23 +117,22 @@ func (m *machine) matchFork(parent *task.Task, n *news) (fork, bool) {
 
 // A candidate is the fork that is most likely the one of an unknown task: the one that was made when pids were about
 // that of the task and whose number in its namespace is in order with it, rather not by clone3, which most often makes
-// a thread, nor one whose child would have got a subreaper as its parent, which is rare, and of several the newest.
+// a thread, and of several the newest.
 type candidate struct {
 	fork    *fork
 	index   int
 	since   int64
-	stray   int
 	crossed int
 	off     int64
 }
 
-func (c *candidate) improve(m *machine, f *fork, index int, n *news, stray int) bool {
+func (c *candidate) improve(m *machine, f *fork, index int, n *news) bool {
 	place := m.clock.place(n.pid)
 	since, ok := f.fits(n, place)
 	if !ok {
 		return false
 	}
-	o := candidate{fork: f, index: index, since: since, stray: stray}
+	o := candidate{fork: f, index: index, since: since}
 	o.crossed, o.off = m.pairs[f.caller.Init].misfit(f.child, place)
 	if c.fork != nil && c.compare(&o) <= 0 {
 		return false
@@ -151,7 +150,7 @@ func (c *candidate) compare(o *candidate) int {
 		return 0
 	}
 	return cmp.Or(cmp.Compare(c.since, o.since), cmp.Compare(thread(c.fork), thread(o.fork)),
-		cmp.Compare(c.stray, o.stray), cmp.Compare(c.crossed, o.crossed), cmp.Compare(c.off, o.off))
+		cmp.Compare(c.crossed, o.crossed), cmp.Compare(c.off, o.off))
 }
 
 // adopts reports whether a task may have got the child of a fork whose caller has ended: the init of their namespace, or
@@ -162,15 +161,6 @@ func (f *fork) adopts(parent *task.Task) bool {
 		return true
 	}
 	return (parent.Init == c.Init || parent.Init == 0 || c.Init == 0) && c.Descends(parent.PID)
-}
-
-// stray is 1 if a task would be a subreaper for the child of a fork whose caller has ended, neither the caller itself nor
-// the init of its namespace.
-func (f *fork) stray(parent *task.Task) int {
-	if parent == f.caller || parent.PID == f.caller.Init {
-		return 0
-	}
-	return 1
 }
 
 // fits reports whether the child of a fork may be the task that a record shows first, and how many pids were given out
