@@ -150,13 +150,19 @@ func same(l *link, e *entry) bool {
 // isPartOf tells whether a history has nothing that should not be there, in the right order.
 func isPartOf(want []link, history []entry) bool {
 	for i := range history {
-		at := slices.IndexFunc(want, func(l link) bool { return same(&l, &history[i]) })
+		at := slices.IndexFunc(want, func(l link) bool { return same(&l, &history[i]) || inferred(&l, &history[i]) })
 		if at < 0 {
 			return false
 		}
 		want = want[at+1:]
 	}
 	return true
+}
+
+// inferred tells whether an entry shows an exec of which nothing is known but that a task was seen running its program:
+// its pid and start are then those of whoever was seen, who may have inherited it.
+func inferred(l *link, e *entry) bool {
+	return l.name == e.name && (e.via == "seen" || e.via == "proc")
 }
 
 func marked(history []entry) bool {

@@ -2,6 +2,7 @@
 # First boot: the program comes onto a machine that runs.
 cd /vm || exit 1
 . ./scenarios/lib.sh
+# Everything here was running before the plugin was; what it was is taken from /proc.
 boot='swapper/0:1? systemd:1?' late='?'
 
 # Two processes at a time make more in a minute than auditd's log keeps by default, and the judge wants it all.
@@ -30,7 +31,7 @@ systemctl enable early-service.service
 useradd --create-home --shell /bin/bash alice
 echo 'alice ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/alice
 chmod 0440 /etc/sudoers.d/alice
-mkdir -m 0700 /root/.ssh /home/alice/.ssh
+mkdir -p -m 0700 /root/.ssh /home/alice/.ssh
 ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
 cp /root/.ssh/id_ed25519.pub /home/alice/.ssh/authorized_keys
 chown -R alice: /home/alice/.ssh
@@ -45,6 +46,8 @@ audisp-history rules --install || bad "rules --install: exit code $?"
 auditctl --signal hup || pkill -HUP -x auditd
 until_true 30 plugin_runs || bad "auditd has not started the plugin after SIGHUP"
 until_true 30 test -s "$output" || bad "no output"
+settle
+claim from "$(now)" # what was before the plugin is nobody's loss
 claim least 100
 workload 8 2
 finish

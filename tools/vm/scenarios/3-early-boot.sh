@@ -15,11 +15,11 @@ cat /proc/cmdline
 finish
 
 scenario reboot-and-show
-pid=$(cut -f 1 /root/hold | head -n 1)
+show_last_boot
 finish
 
 scenario restarts-audit=1
-claim allow events-lost
+claim allow events-lost rules-removed
 restarts
 finish
 

@@ -6,7 +6,7 @@ early_service() {
 	cp /var/tmp/early/tokens "$S/tokens"
 	sed -i '/^prefix\|^from/d' "$S/claims"
 	claim from "$(awk -v now="$(now)" '{ printf "%.3f", now - $1 }' /proc/uptime)"
-	claim prefix "$boot early-service:$(cat /var/tmp/early/pid)"
+	claim prefix "$boot early-service:$(cat /var/tmp/early/pid)$late"
 	claim least 100
 }
 
@@ -37,7 +37,7 @@ containers() {
 	mkdir -p $root/{usr,etc,proc,sys,dev,tmp,run,log,hostproc,bin} /hostproc /newproc /var/lib/runc-bundle
 	cp "$chain" $root/bin/chain
 	local script
-	script="vm-guest:$PPID $(basename "$0"):$$"
+	script="vm-guest:$PPID$late $(basename "$0"):$$$late"
 
 	scenario container-unshare
 	claim prefix "$boot $script unshare:*"
@@ -95,7 +95,7 @@ cron_begins() {
 
 cron_ends() {
 	S=$all/login-cron
-	claim prefix "$boot cron:* sh:*"
+	claim prefix "$boot cron:*$late sh:*"
 	claim every /usr/sbin/cron USER_ACCT CRED_ACQ LOGIN USER_START
 	claim least 1
 	until_true 90 test -s "$S/tokens" || bad "cron has not run the job in 90 s"
@@ -108,16 +108,33 @@ logins() {
 	local to="ssh -q -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null alice@localhost"
 
 	scenario login-ssh
-	claim prefix "$boot sshd:* sshd:* bash:*"
+	claim prefix "$boot sshd:*$late sshd:* bash:*"
 	claim every /usr/sbin/sshd USER_AUTH USER_ACCT CRED_ACQ LOGIN USER_START USER_LOGIN USER_END
 	claim least 10
 	must "ssh to localhost" $to "CHAIN_LOG=$CHAIN_LOG $chain run 4 1"
 	finish
 
 	scenario login-sudo
-	claim prefix "$boot sshd:* sshd:* bash:* sudo:* env:*"
+	claim prefix "$boot sshd:*$late sshd:* bash:* sudo:* env:*"
 	claim every /usr/bin/sudo USER_CMD USER_ACCT CRED_REFR USER_START USER_END
 	claim least 10
 	must "sudo" $to "sudo env CHAIN_LOG=$CHAIN_LOG $chain run 4 1"
 	finish
+}
+
+# show_last_boot compares what "show --boot 1" says of a process of the last boot with what that said itself.
+show_last_boot() {
+	local line elements pid want got
+	line=$(tail -n 1 /root/hold)
+	elements=$(printf '%s' "$line" | cut -f 3-)
+	pid=${elements%%:*}
+	want="swapper/0:1 systemd:1 vm-guest 2-running.sh chain:$pid"
+	audisp-history show --boot 1 "$pid" >/vm/results/show 2>&1 || bad "show --boot 1 $pid: exit code $?"
+	# Lines of execs: time, pid, name, how it is known, program.
+	got=$(awk 'NR > 1 { printf "%s%s:%s", sep, $3, $2; sep = " " }' /vm/results/show)
+	if [ "$(echo "$got" | sed 's/\(vm-guest\|2-running.sh\):[0-9]*/\1/g')" = "$want" ]; then
+		ok "show --boot 1 $pid: $got"
+	else
+		bad "show --boot 1 $pid: $got; it must be $want"
+	fi
 }
