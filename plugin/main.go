@@ -69,10 +69,11 @@ var errUsage = errors.New("usage")
 type stdio struct {
 	in       io.Reader
 	out, err io.Writer
+	own      bool // the process is the command's own: what it does not need may be given up for good
 }
 
 func main() {
-	os.Exit(execute(os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
+	os.Exit(execute(os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr, true}))
 }
 
 // execute runs the command that args name and returns the exit code.
