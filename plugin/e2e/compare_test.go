@@ -29,7 +29,8 @@ const (
 type judge struct {
 	*story
 	out     *output
-	pid     int // of the root of the tree
+	root    step
+	before  []element // what leads to the root, known from /proc
 	counts  map[verdict]int
 	targets int // histories of targets, among them
 	events  int
@@ -53,7 +54,7 @@ func (c *complaints) complain(kind, format string, args ...any) {
 	}
 }
 
-func newJudge(told, written string, root int) (*judge, error) {
+func newJudge(told, written string) (*judge, error) {
 	s, err := parseStory(told)
 	if err != nil {
 		return nil, fmt.Errorf("what the workload tells: %w", err)
@@ -62,7 +63,7 @@ func newJudge(told, written string, root int) (*judge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the output: %w", err)
 	}
-	j := &judge{story: s, out: o, pid: root, counts: map[verdict]int{}}
+	j := &judge{story: s, out: o, root: s.calls[0].chain[0], counts: map[verdict]int{}}
 	j.judge()
 	return j, nil
 }
@@ -124,7 +125,7 @@ func (j *judge) event(e *event, found map[uint64]bool) {
 		return
 	}
 	j.events++
-	j.history(e, e.records[i], f["history"], c.chain)
+	j.history(e.records[i], f["history"], c.chain, c)
 	for _, r := range e.records {
 		if !strings.HasPrefix(r, "type=OBJ_PID ") {
 			continue
@@ -140,7 +141,7 @@ func (j *judge) event(e *event, found map[uint64]bool) {
 			continue
 		}
 		j.targets++
-		j.history(e, r, f["ohistory"], chain)
+		j.history(r, f["ohistory"], chain, c)
 	}
 }
 
@@ -177,15 +178,15 @@ func tokenOf(e *event, f map[string]string) uint64 {
 	return 0
 }
 
-// history judges one history.
-func (j *judge) history(e *event, record, value string, want []step) {
+// history judges one history of a process, or of the target of its call.
+func (j *judge) history(record, value string, want []step, c *call) {
 	v, why := wrong, "there is none"
 	if value != "" {
 		got, err := parseHistory(value)
 		if err != nil {
 			why = err.Error()
 		} else {
-			v, why = j.compare(want, got)
+			v, why = j.compare(want, got, c)
 		}
 	}
 	j.counts[v]++
@@ -199,48 +200,56 @@ func (j *judge) history(e *event, record, value string, want []step) {
 	}
 }
 
-// compare holds a history from the root of the tree on against the steps that led there. What is before the root is
-// known from /proc. An incomplete history lacks steps, or marks some, and has none that is not true; why is empty if
-// a gap is told of for each of them.
-func (j *judge) compare(want []step, got []element) (v verdict, why string) {
-	i := slices.IndexFunc(got, func(e element) bool { return e.pid == want[0].pid && e.name == want[0].name })
-	if i < 0 {
-		return wrong, "the root is not in it"
-	}
-	for _, e := range got[:i] {
-		if e.via != "proc" && e.name != "swapper/0" {
-			return wrong, fmt.Sprintf("%s before the root is not known from /proc", e.name)
+// compare holds a history against the steps that led there. What led to the root of the tree is known from /proc, and is
+// the same in all histories as in the first one that has the root. An incomplete history lacks steps, or marks some, and
+// has none that is not true; why is empty if gaps are told of that explain it: one when the exec was, or a fork that
+// led there.
+func (j *judge) compare(want []step, got []element, c *call) (v verdict, why string) {
+	if i := slices.IndexFunc(got, func(e element) bool { return e.pid == j.root.pid && e.name == j.root.name }); i >= 0 && j.before == nil {
+		j.before = got[:i]
+		for _, e := range j.before {
+			if e.via != "proc" {
+				return wrong, fmt.Sprintf("%q, before the root, is not known from /proc", e.name)
+			}
 		}
 	}
-	want, got = want[1:], got[i+1:]
-	var amiss []step // what is marked or lacks
+	full := make([]element, 0, len(j.before)+len(want))
+	full = append(full, j.before...)
+	for i, s := range want {
+		full = append(full, element{step: s})
+		if i == 0 {
+			full[len(full)-1].via = "proc" // the root itself
+		}
+	}
+	var amiss []element // what is marked or lacks
+	marked := false
 	for _, g := range got {
-		if g.omitted > 0 {
-			return wrong, "it is cut"
-		}
-		k := slices.IndexFunc(want, func(s step) bool {
-			return s.pid == g.pid && s.name == g.name && (g.via != "" || g.at >= s.at-early && g.at <= s.at+late)
+		k := slices.IndexFunc(full, func(w element) bool {
+			return g.omitted == 0 && w.pid == g.pid && w.name == g.name && (g.via != "" || g.at >= w.at-early && g.at <= w.at+late)
 		})
 		if k < 0 {
 			return wrong, fmt.Sprintf("nobody executed %q as %d at %d", g.name, g.pid, g.at)
 		}
-		amiss = append(amiss, want[:k]...)
-		if g.via != "" {
-			amiss = append(amiss, want[k])
+		amiss = append(amiss, full[:k]...)
+		if g.via != full[k].via {
+			amiss = append(amiss, full[k])
 		}
-		want = want[k+1:]
+		marked = marked || g.via != ""
+		full = full[k+1:]
 	}
-	amiss = append(amiss, want...)
-	if len(amiss) == 0 {
+	amiss = append(amiss, full...)
+	switch {
+	case len(amiss) == 0:
 		return right, ""
-	}
-	for _, s := range amiss {
-		if !j.out.excuses(s.at, slack) {
-			return incomplete, fmt.Sprintf("%q of %d at %d is marked or lacks, and no gap tells why", s.name, s.pid, s.at)
-		}
-	}
-	if !slices.ContainsFunc(got, func(e element) bool { return e.via != "" }) {
+	case !marked:
 		return wrong, "it lacks execs and has no mark"
+	case slices.ContainsFunc(c.forks, func(at int64) bool { return j.out.excuses(at, slack) }):
+		return incomplete, ""
+	}
+	for _, e := range amiss {
+		if e.via == "proc" || !j.out.excuses(e.at, slack) {
+			return incomplete, fmt.Sprintf("%q of %d at %d is marked or lacks, and no gap tells why", e.name, e.pid, e.at)
+		}
 	}
 	return incomplete, ""
 }

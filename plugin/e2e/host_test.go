@@ -53,7 +53,6 @@ type host struct {
 	root   *exec.Cmd
 	say    io.Writer
 	said   *bufio.Scanner
-	rootID int
 	used   map[int]usage
 	moved  int // outputs that were renamed
 }
@@ -242,8 +241,7 @@ func (h *host) plant() {
 		_ = in.Close() // it ends with its input
 		_ = h.root.Wait()
 	})
-	line := h.hear()
-	if h.rootID, err = strconv.Atoi(strings.TrimPrefix(line, "ready ")); err != nil {
+	if line := h.hear(); line != "ready" {
 		h.t.Fatalf("the workload says %q", line)
 	}
 }

@@ -24,7 +24,7 @@ func (h *host) finish(p promise) *judge {
 	h.unload()
 	told, err := os.ReadFile(h.path("told"))
 	must(h.t, err)
-	j, err := newJudge(string(told), h.output(), h.rootID)
+	j, err := newJudge(string(told), h.output())
 	must(h.t, err)
 	for _, text := range j.list {
 		h.t.Error(text)
@@ -131,7 +131,10 @@ func TestPluginKilled(t *testing.T) {
 		h.measure()
 		old := h.plugin()
 		must(t, syscall.Kill(old, syscall.SIGKILL))
-		eventually(t, "auditd has started it again", func() bool { return len(h.plugins()) == 1 && h.plugins()[0] != old })
+		eventually(t, "auditd has started it again", func() bool {
+			list := h.plugins()
+			return len(list) == 1 && list[0] != old
+		})
 	}
 	finish()
 	h.run("all 1")

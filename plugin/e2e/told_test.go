@@ -21,6 +21,7 @@ type call struct {
 	pid     int
 	at      int64
 	chain   []step
+	forks   []int64 // when the forks were that led to who did it
 	victims map[int][]step
 }
 
@@ -57,7 +58,7 @@ func parseStory(text string) (*story, error) {
 
 func (s *story) parse(line string) (call, error) {
 	f := strings.Fields(line)
-	if len(f) < 5 {
+	if len(f) < 6 {
 		return call{}, fmt.Errorf("%d fields", len(f))
 	}
 	c := call{kind: f[0], victims: map[int][]step{}}
@@ -74,7 +75,10 @@ func (s *story) parse(line string) (call, error) {
 	if c.chain, err = s.parseChain(f[4]); err != nil {
 		return c, err
 	}
-	for _, victim := range f[5:] {
+	if c.forks, err = parseForks(f[5]); err != nil {
+		return c, err
+	}
+	for _, victim := range f[6:] {
 		id, text, _ := strings.Cut(victim, "=")
 		pid, err := strconv.Atoi(id)
 		if err != nil {
@@ -113,6 +117,19 @@ func (s *story) parseChain(text string) ([]step, error) {
 	}
 	s.chains[text] = chain
 	return chain, nil
+}
+
+// parseForks reads times that follow a dash.
+func parseForks(text string) ([]int64, error) {
+	var list []int64
+	for _, part := range strings.Split(text, ",")[1:] {
+		at, err := milliseconds(part)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, at)
+	}
+	return list, nil
 }
 
 // near is what a process told nearest to a time while it had a name, nil if it told nothing.

@@ -291,7 +291,7 @@ static void form_scripts(void)
 			 top, one, top, two);
 		program(&p, "of-shell", "", "");
 		program(&p, "of-subshell", "", "");
-		snprintf(path, sizeof path, "shell-script-%d", (int)whoami());
+		snprintf(path, sizeof path, "of-sh-%d", (int)whoami());
 		char name[512];
 		memcpy(name, path, sizeof name);
 		name[15] = 0;

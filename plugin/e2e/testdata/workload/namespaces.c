@@ -193,7 +193,7 @@ static uint32_t copy_low(const char *text)
 
 static void i386_execute(struct program *p)
 {
-	uint32_t argv[8] = {0}, envp[4] = {0};
+	uint32_t argv[8] = {0}, envp[8] = {0};
 	low = mmap(NULL, 1 << 17, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	if (low == MAP_FAILED)
 		die("mmap");

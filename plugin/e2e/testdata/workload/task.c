@@ -20,6 +20,7 @@ extern char **environ;
 
 char chain[16384];
 char top[256];
+static char forks[4096] = "-"; /* when the forks were that led here */
 static _Atomic uint32_t *counter;
 
 /* Tokens begin here, so that they are not mistaken for flags or addresses. */
@@ -60,8 +61,8 @@ void tell(const char *kind, uint32_t tok, pid_t pid, const char *victims)
 {
 	char head[100];
 	int n = snprintf(head, sizeof head, "%s %x %d %.3f ", kind, tok, (int)pid, now());
-	struct iovec v[] = {{head, n}, {chain, strlen(chain)}, {" ", 1}, {(char *)victims, victims ? strlen(victims) : 0}, {"\n", 1}};
-	if (writev(LOG_FD, v, 5) < 0) /* whole, since it is opened to append */
+	struct iovec v[] = {{head, n}, {chain, strlen(chain)}, {" ", 1}, {forks, strlen(forks)}, {" ", 1}, {(char *)victims, victims ? strlen(victims) : 0}, {"\n", 1}};
+	if (writev(LOG_FD, v, 7) < 0) /* whole, since it is opened to append */
 		die("log");
 }
 
@@ -102,11 +103,12 @@ void begin_root(void)
 
 void begin_executed(uint32_t tok)
 {
-	const char *inherited = getenv("W_CHAIN"), *at = getenv("W_AT"), *dir = getenv("W_TOP");
-	if (!inherited || !dir)
+	const char *inherited = getenv("W_CHAIN"), *made = getenv("W_FORKS"), *at = getenv("W_AT"), *dir = getenv("W_TOP");
+	if (!inherited || !made || !dir)
 		die("not executed by the workload");
 	map_counter();
 	snprintf(chain, sizeof chain, "%s", inherited);
+	snprintf(forks, sizeof forks, "%s", made);
 	snprintf(top, sizeof top, "%s", dir);
 	add_self(whoami(), at && *at ? atof(at) : now());
 	tell("exec", tok, whoami(), NULL);
@@ -116,12 +118,14 @@ void begin_executed(uint32_t tok)
 static void prepare(struct program *p)
 {
 	snprintf(p->env_chain, sizeof p->env_chain, "W_CHAIN=%s", chain);
+	snprintf(p->env_forks, sizeof p->env_forks, "W_FORKS=%s", forks);
 	snprintf(p->env_at, sizeof p->env_at, "W_AT=%.3f", now());
 	snprintf(p->env_top, sizeof p->env_top, "W_TOP=%s", top);
 	p->envp[0] = p->env_chain;
 	p->envp[1] = p->env_top;
-	p->envp[2] = p->env_at;
-	p->envp[3] = NULL;
+	p->envp[2] = p->env_forks;
+	p->envp[3] = p->env_at;
+	p->envp[4] = NULL;
 	p->token = token();
 	snprintf(p->tok, sizeof p->tok, "T=%x", p->token);
 }
@@ -153,7 +157,7 @@ void foreign(struct program *p, const char *path, const char *comm, char *const 
 	p->argv[i++] = p->tok;
 	p->argv[i] = NULL;
 	add(p->env_chain, sizeof p->env_chain, whoami(), comm, now());
-	p->envp[2] = NULL; /* its children are executed at another time */
+	p->envp[3] = NULL; /* its children are executed at another time */
 	char before[sizeof chain];
 	memcpy(before, chain, sizeof before);
 	snprintf(chain, sizeof chain, "%s", p->env_chain + strlen("W_CHAIN="));
@@ -174,38 +178,36 @@ void run(const char *name, const char *part, const char *arg)
 	die(p.path);
 }
 
+/* Tells of a fork in the parent, notes it in the child. */
+static pid_t forked(const char *kind, uint32_t tok, pid_t pid)
+{
+	size_t n = strlen(forks);
+	if (pid < 0)
+		die(kind);
+	if (pid > 0)
+		tell(kind, tok, whoami(), NULL);
+	else if (snprintf(forks + n, sizeof forks - n, ",%.3f", now()) >= (int)(sizeof forks - n))
+		die("too many forks");
+	return pid;
+}
+
 pid_t fork_told(void)
 {
 	uint32_t tok = token();
-	pid_t pid = syscall(SYS_fork, (long)tok);
-	if (pid < 0)
-		die("fork");
-	if (pid > 0)
-		tell("fork", tok, whoami(), NULL);
-	return pid;
+	return forked("fork", tok, syscall(SYS_fork, (long)tok));
 }
 
 pid_t clone_told(unsigned long flags)
 {
 	uint32_t tok = token();
-	pid_t pid = syscall(SYS_clone, flags | SIGCHLD, 0L, (long)tok, 0L, 0L);
-	if (pid < 0)
-		die("clone");
-	if (pid > 0)
-		tell("clone", tok, whoami(), NULL);
-	return pid;
+	return forked("clone", tok, syscall(SYS_clone, flags | SIGCHLD, 0L, (long)tok, 0L, 0L));
 }
 
 pid_t clone3_told(unsigned long flags)
 {
 	struct clone_args a = {.flags = flags, .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD};
 	uint32_t tok = token();
-	pid_t pid = syscall(SYS_clone3, &a, sizeof a, (long)tok);
-	if (pid < 0)
-		die("clone3");
-	if (pid > 0)
-		tell("clone3", tok, whoami(), NULL);
-	return pid;
+	return forked("clone3", tok, syscall(SYS_clone3, &a, sizeof a, (long)tok));
 }
 
 void exit_told(void)

@@ -9,11 +9,12 @@
  * shows it (an unused argument, or an argument of the executed program), and a
  * line of the log says what the chain is there:
  *
- *   KIND TOKEN PID SECONDS CHAIN [VICTIM]...
+ *   KIND TOKEN PID SECONDS CHAIN FORKS [VICTIM]...
  *
  * PID is the caller's in the initial pid namespace; CHAIN is elements
- * PID:NAME:SECONDS joined by commas, NAME in hexadecimal; VICTIM is PID=CHAIN
- * of a process that a signal was sent to.
+ * PID:NAME:SECONDS joined by commas, NAME in hexadecimal; FORKS is when the
+ * forks were that led to the caller; VICTIM is PID=CHAIN of a process that a
+ * signal was sent to.
  */
 #ifndef TASK_H
 #define TASK_H
@@ -47,8 +48,8 @@ void begin_executed(uint32_t token);
 struct program {
 	uint32_t token;
 	char path[512], tok[16], part[64], arg[64];
-	char env_chain[16400], env_at[64], env_top[300];
-	char *argv[8], *envp[4];
+	char env_chain[16400], env_forks[4200], env_at[64], env_top[300];
+	char *argv[8], *envp[5];
 };
 
 /* This program under another name; it will play part with arg. */
