@@ -90,7 +90,7 @@ func (j *judge) judge() {
 			continue
 		}
 		j.lost++
-		if !j.out.excuses(c.at, slack) {
+		if !j.out.excuses(c.at, slack, "start") {
 			j.complain("lost and not told of", "%s %x of %d at %d", c.kind, c.token, c.pid, c.at)
 		}
 	}
@@ -243,11 +243,11 @@ func (j *judge) compare(want []step, got []element, c *call) (v verdict, why str
 		return right, ""
 	case !marked:
 		return wrong, "it lacks execs and has no mark"
-	case slices.ContainsFunc(c.forks, func(at int64) bool { return j.out.excuses(at, slack) }):
+	case slices.ContainsFunc(c.forks, func(at int64) bool { return j.out.excuses(at, slack, "") }):
 		return incomplete, ""
 	}
 	for _, e := range amiss {
-		if e.via == "proc" || !j.out.excuses(e.at, slack) {
+		if e.via == "proc" || !j.out.excuses(e.at, slack, "") {
 			return incomplete, fmt.Sprintf("%q of %d at %d is marked or lacks, and no gap tells why", e.name, e.pid, e.at)
 		}
 	}

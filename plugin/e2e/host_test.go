@@ -59,7 +59,7 @@ type host struct {
 
 // newHost starts the root of the tree, then auditd, and loads the rules when the program has looked at /proc. It returns
 // when the gap of the start is over.
-func newHost(t *testing.T) *host {
+func newHost(t *testing.T, depth int) *host {
 	h := &host{t: t, dir: newDir(t), used: map[int]usage{}}
 	h.listen()
 	_, err := auditctl("-e", "1") // who is made while auditing has never been on cannot be audited
@@ -67,7 +67,8 @@ func newHost(t *testing.T) *host {
 	_, err = auditctl("-b", "8192") // as Debian's own rules have it
 	must(t, err)
 	h.plant()
-	h.configure("")
+	h.configure(depth, "")
+	t.Cleanup(h.abandon)
 	h.start()
 	eventually(t, "the program has looked at /proc", func() bool { return h.looks() > 0 })
 	h.load()
@@ -102,8 +103,19 @@ func (h *host) write(name, text string, mode os.FileMode) {
 	must(h.t, os.WriteFile(h.path(name), []byte(text), mode))
 }
 
-// configure writes the configuration of auditd, as Debian has it but for the names of files, and the program's.
-func (h *host) configure(more string) {
+// Depths of auditd's queue for its plugins, in records.
+const (
+	// debianDepth is what Debian sets.
+	debianDepth = 2000
+	// calmDepth is so much that only a program which does not read for a good part of a second makes it full. With
+	// debianDepth, the scheduler does: when every processor is busy, even a plugin that does nothing but read does not run
+	// for as long as it takes the storm to make that many.
+	calmDepth = 20000
+)
+
+// configure writes the configuration of auditd, as Debian has it but for the names of files and the depth of its queue,
+// and the program's.
+func (h *host) configure(depth int, more string) {
 	h.write("etc/auditd.conf", fmt.Sprintf(`local_events = yes
 write_logs = yes
 log_file = %s
@@ -122,11 +134,11 @@ admin_space_left = 1
 admin_space_left_action = SYSLOG
 disk_full_action = SYSLOG
 disk_error_action = SYSLOG
-q_depth = 2000
+q_depth = %d
 overflow_action = SYSLOG
 max_restarts = 10
 plugin_dir = %s
-`, h.path("log/audit.log"), h.path("etc/plugins.d")), 0o640)
+`, h.path("log/audit.log"), depth, h.path("etc/plugins.d")), 0o640)
 	h.write("etc/plugins.d/history.conf", fmt.Sprintf(`active = yes
 direction = out
 path = %s
@@ -179,6 +191,19 @@ func (h *host) stop(signal syscall.Signal) {
 	<-h.exited
 	for _, pid := range plugins {
 		eventually(h.t, "the program has ended", func() bool { return !lives(pid) })
+	}
+}
+
+// abandon stops what a test that has failed has left.
+func (h *host) abandon() {
+	if lives(h.auditd.Process.Pid) {
+		if err := end(h.auditd.Process.Pid); err != nil {
+			h.t.Error(err)
+		}
+		<-h.exited
+	}
+	if _, err := auditctl("-D"); err != nil {
+		h.t.Error(err)
 	}
 }
 

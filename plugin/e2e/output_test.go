@@ -122,9 +122,11 @@ func (o *output) lost() uint64 {
 }
 
 // excuses reports whether something at a time may be amiss, because the program has said so. A gap that was open for a
-// while is told of twice.
-func (o *output) excuses(at, slack int64) bool {
-	return slices.ContainsFunc(o.gaps, func(g gap) bool { return at >= g.from-slack && g.to != 0 && at <= g.to+slack })
+// while is told of twice. Gaps of the reason but are no excuse.
+func (o *output) excuses(at, slack int64, but string) bool {
+	return slices.ContainsFunc(o.gaps, func(g gap) bool {
+		return g.reason != but && at >= g.from-slack && g.to != 0 && at <= g.to+slack
+	})
 }
 
 // fields are those of a record.
