@@ -93,7 +93,7 @@ func TestStateCannotBeKept(t *testing.T) {
 			}
 			dir := t.TempDir()
 			state := c.spoil(t, filepath.Join(dir, "state"))
-			config := write(t, "c.yaml", fmt.Appendf(nil, "output: {path: %s/log}\nstate: {dir: %s}\nauditd_conf: \"\"\n", dir, state))
+			config := write(t, "c.yaml", fmt.Appendf(nil, "outputs: [{everything: true, file: {path: %s/log}}]\nstate: {dir: %s}\nauditd_conf: \"\"\n", dir, state))
 			stream := shell(newTeller())
 			var log bytes.Buffer
 			must(t, runIn(dir+"/proc", []string{"--config", config}, stdio{bytes.NewReader(stream), io.Discard, &log}))

@@ -110,9 +110,7 @@ func TestReplayStyleRecord(t *testing.T) {
 	}
 	stream := string(capture(t, "boot"))
 	for name, args := range map[string][]string{
-		"flag":          {"--style", "record"},
-		"configuration": {"--config", write(t, "c.yaml", []byte("history: {style: record}\n"))},
-		"flag above it": {"--style", "record", "--config", write(t, "c.yaml", []byte("history: {style: field}\n"))},
+		"flag": {"--style", "record"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := good(t, nil, append(append([]string{"replay"}, args...), captureFile("boot"))...).out

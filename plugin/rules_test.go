@@ -86,13 +86,13 @@ func TestCheckExits(t *testing.T) {
 		Version: func() (string, error) { return "", nil },
 		Config:  pathsOf,
 	}
-	s.ConfigPath = write(t, "h.yaml", []byte("output:\n  path: /a/b\n"))
+	s.ConfigPath = write(t, "h.yaml", []byte("outputs:\n- file:\n    path: /a/b\n"))
 	var out strings.Builder
 	err := runCheck(stdio{nil, &out, &out}, false, s)
 	if err == nil || !strings.Contains(err.Error(), "1 finding") || !strings.Contains(out.String(), "[no-auditd]") {
 		t.Errorf("%v: %s", err, &out)
 	}
-	s.ConfigPath = write(t, "h.yaml", []byte("output:\n  colour: red\n"))
+	s.ConfigPath = write(t, "h.yaml", []byte("outputs:\n- colour: red\n"))
 	out.Reset()
 	if err := runCheck(stdio{nil, &out, &out}, true, s); err == nil || !strings.Contains(out.String(), "h.yaml:2: ") {
 		t.Errorf("%v: %s", err, &out)

@@ -45,6 +45,9 @@ func AppendGap(dst []byte, g *tracker.Gap, self *Self) []byte {
 	return append(dst, " res=failed'\n"...)
 }
 
+// AppendGap appends the record of a gap, as the function does.
+func (f *Format) AppendGap(dst []byte, g *tracker.Gap, self *Self) []byte { return AppendGap(dst, g, self) }
+
 func number(dst []byte, n uint32) []byte { return strconv.AppendUint(dst, uint64(n), 10) }
 
 // seconds appends a time as auditd writes it.

@@ -27,12 +27,13 @@ const (
 	EventsLost                  // events are missing from the stream
 	PluginDown                  // nobody read the stream, and it could not be caught up
 	StateLost                   // what was kept of the past could not be read
+	OutputLost                  // not a gap in what is known: an output had no room, and events are missing there only
 	reasons
 )
 
 // String is the value of reason=.
 func (r Reason) String() string {
-	return [...]string{"start", "rules-removed", "audit-disabled", "events-lost", "plugin-down", "state-lost"}[r]
+	return [...]string{"start", "rules-removed", "audit-disabled", "events-lost", "plugin-down", "state-lost", "output-lost"}[r]
 }
 
 // An openGap has begun and not ended. One by missing rules ends when the stream shows forks and execs again, and no rule
