@@ -146,7 +146,7 @@ type = always
 args = run --config=%s
 format = string
 `, built.program, h.path("history.yaml")), 0o640)
-	h.write("history.yaml", fmt.Sprintf("output: {path: %s}\nhistory: {max_bytes: 0}\nstate: {dir: %s}\nauditd_conf: %s\n%s",
+	h.write("history.yaml", fmt.Sprintf("outputs: [{everything: true, file: {path: %s}}]\nhistory: {max_bytes: 0}\nstate: {dir: %s}\nauditd_conf: %s\n%s",
 		h.path("history.log"), h.path("state"), h.path("etc/auditd.conf"), more), 0o640)
 	text, err := ruleText()
 	must(h.t, err)
