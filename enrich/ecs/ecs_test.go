@@ -243,7 +243,7 @@ func TestALineBetweenEvents(t *testing.T) {
 }
 
 func TestAGap(t *testing.T) {
-	frames := AppendGap(nil, &tracker.Gap{Reason: tracker.EventsLost, From: 1795339340803, To: 1795339352007, At: 1795339353120, Lost: 3, First: 7}, &text.Self{Node: "web"})
+	frames := New(history.Middle, 0).AppendGap(nil, &tracker.Gap{Reason: tracker.EventsLost, From: 1795339340803, To: 1795339352007, At: 1795339353120, Lost: 3, First: 7}, &text.Self{Node: "web"})
 	out, err := Document(nil, frames)
 	if err != nil {
 		t.Fatal(err)
@@ -257,7 +257,7 @@ func TestAGap(t *testing.T) {
 }
 
 func TestFramesThatAreNone(t *testing.T) {
-	frames := AppendGap(nil, &tracker.Gap{}, &text.Self{})
+	frames := New(history.Middle, 0).AppendGap(nil, &tracker.Gap{}, &text.Self{})
 	for i := 1; i < len(frames); i++ {
 		if out, err := Document(nil, frames[:i]); err == nil || len(out) > 0 {
 			t.Errorf("%d of %d bytes: %s", i, len(frames), out)
@@ -430,7 +430,7 @@ func FuzzDocument(f *testing.F) {
 }
 
 func FuzzFrames(f *testing.F) {
-	f.Add(AppendGap(nil, &tracker.Gap{}, &text.Self{}))
+	f.Add(New(history.Middle, 0).AppendGap(nil, &tracker.Gap{}, &text.Self{}))
 	f.Add([]byte{3, 'E', 0, 0})
 	f.Fuzz(func(t *testing.T, frames []byte) {
 		if len(frames) < 1<<14 {

@@ -66,7 +66,7 @@ func (b *both) Event(e *record.Event, marks []tracker.Mark) {
 
 func (b *both) Gap(g tracker.Gap) {
 	b.gaps++
-	b.event(AppendGap(nil, &g, &text.Self{}), nil)
+	b.event(New(history.Middle, 0).AppendGap(nil, &g, &text.Self{}), nil)
 }
 
 func (b *both) Line(line []byte)  { b.stream.Line(line, 0) }
