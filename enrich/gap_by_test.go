@@ -79,6 +79,7 @@ func TestGapSaysWhoMadeIt(t *testing.T) {
 			events := removal()
 			b := newBlamed()
 			b.play(events[:5])
+			b.stream.Tick(config.Wait, 0) // from here on events are handled at once
 			pieces := b.stream.Snapshot(nil, false)
 			b.play(events[5:7])
 			if saved != "never" {
