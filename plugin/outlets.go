@@ -30,8 +30,8 @@ const (
 	// holdFor is how long an output that is no file may be behind before what is known is kept all the same. After kill -9
 	// it then lacks what it was behind with.
 	holdFor = time.Minute
-	// endWait is how long an output that is behind may take at the end.
-	endWait = 2 * time.Second
+	// endWait is how long outputs that are slow may take at the end. Who comes after waits for the state for lockWait.
+	endWait = lockWait / 2
 )
 
 // An outlet is an output, what the configuration says of it, and what it has already, after a restart.

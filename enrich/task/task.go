@@ -1,5 +1,7 @@
 package task
 
+import "slices"
+
 // A Task is a process: a thread group, named by its thread-group id in the initial pid namespace. Its fields are for
 // whoever drives the table to read; those that are not about the history it may set as well.
 type Task struct {
@@ -200,6 +202,53 @@ func (t *Table) Rebase(k *Task, base *Exec) {
 		at = t.copyExec(own[i], at)
 	}
 	t.SetHistory(k, at)
+}
+
+// Precede puts the history base before the first exec of a task whose creator was not known, for all who inherited
+// that, and reports whether it could: a history does not come before itself. If the task has only been forked, its first
+// exec was none, and becomes the newest of base. Measure belongs behind it.
+func (t *Table) Precede(k *Task, base *Exec, forked bool) bool {
+	first := k.Exec
+	for first != nil && first.Prev != nil {
+		first = first.Prev
+	}
+	if first == nil {
+		t.SetHistory(k, base)
+		return true
+	}
+	for e := base; e != nil; e = e.Prev {
+		if e == first {
+			return false
+		}
+	}
+	before := base
+	if forked && base != nil {
+		first.Name, first.Exe, first.Start = base.Name, base.Exe, base.Start
+		first.PID, first.Via, first.Omitted = base.PID, base.Via, base.Omitted
+		before = base.Prev
+	}
+	first.Prev = before.hold()
+	t.revision++
+	return true
+}
+
+// Measure sets the depth of all execs anew, which Precede leaves as it was.
+func (t *Table) Measure() {
+	measured := make(map[*Exec]bool, t.execs)
+	var path []*Exec
+	for k := range t.All {
+		e := k.Exec
+		for path = path[:0]; e != nil && !measured[e]; e = e.Prev {
+			path = append(path, e)
+		}
+		for _, e := range slices.Backward(path) {
+			e.Depth = 1
+			if e.Prev != nil {
+				e.Depth = e.Prev.Depth + 1
+			}
+			measured[e] = true
+		}
+	}
 }
 
 // Correct changes what is known of an exec that was inferred, for all who inherited it.

@@ -153,9 +153,9 @@ func TestLocalErrorsNameTheRemedy(t *testing.T) {
 	p := silentDatagrams(t, "unixgram", filepath.Join(dir, "dead"))
 	p.Close()
 	for name, remedy := range map[string]string{
-		"missing": "there is no such socket: start the syslog daemon, or set output.syslog.to",
-		"file":    "nobody listens there: start the receiver, or set output.syslog.to",
-		"dead":    "nobody listens there: start the receiver, or set output.syslog.to",
+		"missing": "there is no such socket: start the syslog daemon, or set syslog.to",
+		"file":    "nobody listens there: start the receiver, or set syslog.to",
+		"dead":    "nobody listens there: start the receiver, or set syslog.to",
 	} {
 		s := newSender(t, Config{To: "unix:" + filepath.Join(dir, name)})
 		n, err := s.Send(context.Background(), numbered(1, 10))

@@ -188,7 +188,7 @@ func TestNobodyThere(t *testing.T) {
 	l.Close()
 	s := newSender(t, Config{To: "tcp://" + l.Addr().String()})
 	n, err := s.Send(context.Background(), numbered(1, 10))
-	wantError(t, err, "syslog receiver tcp://"+l.Addr().String(), "connection refused", "start the receiver, or set output.syslog.to")
+	wantError(t, err, "syslog receiver tcp://"+l.Addr().String(), "connection refused", "start the receiver, or set syslog.to")
 	if n != 0 || s.Unconfirmed() != 0 {
 		t.Error(n, s.Unconfirmed())
 	}
