@@ -21,9 +21,11 @@ const MaxFileBytes = 1 << 20
 
 // Config is everything that can be configured.
 type Config struct {
-	Output  Output  `yaml:"output"`
-	History History `yaml:"history"`
-	State   State   `yaml:"state"`
+	// Outputs are where the enriched records go, each on its own.
+	Outputs []Output `yaml:"outputs"`
+	History History  `yaml:"history"`
+	State   State    `yaml:"state"`
+	Spool   Spool    `yaml:"spool"`
 
 	// Auditd is auditd's own configuration file, absolute, which says where its log is: what came while the program was
 	// not running is read there. Empty: nothing is.
@@ -34,16 +36,13 @@ type Config struct {
 	// host's; those of another node are never looked up in this host's /proc.
 	Node string `yaml:"node"`
 
+	// User is whom the program becomes when it has begun; a name or a number. Empty: it stays who it is. Either way it
+	// keeps no more capabilities than it needs.
+	User string `yaml:"user"`
+
+	Rules  Rules  `yaml:"rules"`
 	Limits Limits `yaml:"limits"`
 	Log    Log    `yaml:"log"`
-}
-
-// Output says where the enriched records go.
-type Output struct {
-	// Path is the file appended to, absolute, outside /var/log/audit.
-	Path string `yaml:"path"`
-	// Mode is the file's permissions when the program creates it.
-	Mode Mode `yaml:"mode"`
 }
 
 // State says what is kept of the past.
@@ -58,22 +57,33 @@ type State struct {
 
 // History says how a history is written.
 type History struct {
-	Style Style `yaml:"style"`
-	Cut   Cut   `yaml:"cut"`
+	Cut Cut `yaml:"cut"`
 	// MaxBytes is the length in bytes that a history is cut to, 256 to 8192;
 	// 0 leaves only the limit of the whole line, 8969 bytes.
 	MaxBytes int `yaml:"max_bytes"`
 }
 
-// Style is where a history stands in the audit text.
-type Style string
+// Spool says how much may wait, on its way in and before each output.
+type Spool struct {
+	// Memory is how many bytes of each wait in memory.
+	Memory int `yaml:"memory_bytes"`
+	// File is how many more wait in a file in the state directory. Beyond that the oldest are dropped, and counted.
+	File int `yaml:"file_bytes"`
+}
+
+// Rules says what is done about the audit rules that histories need.
+type Rules struct {
+	OnRemoval OnRemoval `yaml:"on_removal"`
+}
+
+// OnRemoval is what is done when rules are removed that histories need.
+type OnRemoval string
 
 const (
-	// StyleField appends history="…" to the record that names its process.
-	StyleField Style = "field"
-	// StyleRecord adds a record of type 1340 after the SYSCALL record, as the
-	// kernel patch of 2023 did.
-	StyleRecord Style = "record"
+	// RemovalReport tells of it.
+	RemovalReport OnRemoval = "report"
+	// RemovalRestore also puts the program's own rules back.
+	RemovalRestore OnRemoval = "restore"
 )
 
 // Cut is which part of a history that is too long is left out.
@@ -131,10 +141,12 @@ func (m Mode) FileMode() os.FileMode { return os.FileMode(m) }
 // Default is what holds where the file says nothing.
 func Default() Config {
 	return Config{
-		Output:  Output{Path: "/var/log/audisp-history/history.log", Mode: 0o600},
-		History: History{Style: StyleField, Cut: CutMiddle, MaxBytes: 4096},
+		Outputs: []Output{defaultOutput()},
+		History: History{Cut: CutMiddle, MaxBytes: 4096},
 		State:   State{Dir: "/var/lib/audisp-history", Boots: 3, BootsBytes: 256 << 20},
+		Spool:   Spool{Memory: 64 << 20, File: 1 << 30},
 		Auditd:  "/etc/audit/auditd.conf",
+		Rules:   Rules{OnRemoval: RemovalReport},
 		Limits: Limits{
 			Tasks:        1 << 20,
 			Ended:        1 << 16,

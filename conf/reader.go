@@ -63,6 +63,10 @@ func (r *reader) value(n *yaml.Node, out reflect.Value, path string, line int) {
 	switch {
 	case n.Kind == yaml.AliasNode:
 		r.add(n.Line, "%s: an alias (*%s); write the value itself", path, clipped(n.Value))
+	case out.Kind() == reflect.Pointer:
+		r.block(n, out, path, line)
+	case out.Kind() == reflect.Slice:
+		r.list(n, out, path, line)
 	case out.Kind() == reflect.Struct && isNull(n):
 		// A heading whose keys are all commented out.
 	case out.Kind() == reflect.Struct:
@@ -71,6 +75,49 @@ func (r *reader) value(n *yaml.Node, out reflect.Value, path string, line int) {
 		r.lines[path] = line
 	}
 }
+
+// A defaulter has defaults that hold where an entry of a list, or a block that may be left out, is given.
+type defaulter interface{ setDefaults() }
+
+// block fills a struct that is there only if its key is.
+func (r *reader) block(n *yaml.Node, out reflect.Value, path string, line int) {
+	out.Set(reflect.New(out.Type().Elem()))
+	if d, ok := out.Interface().(defaulter); ok {
+		d.setDefaults()
+	}
+	r.lines[path] = line
+	r.value(n, out.Elem(), path, line)
+}
+
+// list fills a list from n, in place of what it holds by default. One word may stand for a list of one.
+func (r *reader) list(n *yaml.Node, out reflect.Value, path string, line int) {
+	entries := n.Content
+	switch {
+	case n.Kind == yaml.ScalarNode && !isNull(n) && out.Type().Elem().Kind() == reflect.String:
+		entries = []*yaml.Node{n}
+	case n.Kind != yaml.SequenceNode:
+		r.add(n.Line, "%s: here goes a list, each entry in a line of its own that begins with \"- \"", path)
+		return
+	}
+	if len(entries) > mostEntries {
+		r.add(n.Line, "%s: %d entries; give %d at the most", path, len(entries), mostEntries)
+		return
+	}
+	r.lines[path] = line
+	out.Set(reflect.MakeSlice(out.Type(), len(entries), len(entries)))
+	for i, entry := range entries {
+		v := out.Index(i)
+		if d, ok := v.Addr().Interface().(defaulter); ok {
+			d.setDefaults()
+		}
+		at := fmt.Sprintf("%s[%d]", path, i)
+		r.lines[at] = entry.Line
+		r.value(entry, v, at, entry.Line)
+	}
+}
+
+// mostEntries bounds the lists.
+const mostEntries = 1000
 
 // scalar fills a field that holds a single value; false if n is not one.
 func (r *reader) scalar(n *yaml.Node, out reflect.Value, path string) bool {
@@ -132,7 +179,7 @@ func lookup(in reflect.Value, key *yaml.Node) (reflect.Value, bool) {
 		return reflect.Value{}, false
 	}
 	for i := range in.NumField() {
-		if in.Type().Field(i).Tag.Get("yaml") == key.Value {
+		if keyOf(in.Type().Field(i)) == key.Value {
 			return in.Field(i), true
 		}
 	}
@@ -143,9 +190,15 @@ func lookup(in reflect.Value, key *yaml.Node) (reflect.Value, bool) {
 func known(t reflect.Type) string {
 	names := make([]string, t.NumField())
 	for i := range names {
-		names[i] = t.Field(i).Tag.Get("yaml")
+		names[i] = keyOf(t.Field(i))
 	}
 	return strings.Join(names, ", ")
+}
+
+// keyOf is the key of a field.
+func keyOf(f reflect.StructField) string {
+	key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+	return key
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }

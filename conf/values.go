@@ -39,8 +39,7 @@ func (m Mode) MarshalYAML() (any, error) { return fmt.Sprintf("%04o", uint32(m))
 // values checks the values that have their type. What the file does not set is
 // a default, and those are right.
 func (r *reader) values(c Config) {
-	r.outputPath("output.path", c.Output.Path)
-	r.oneOf("history.style", string(c.History.Style), string(StyleField), string(StyleRecord))
+	r.outputs(c.Outputs)
 	r.oneOf("history.cut", string(c.History.Cut), string(CutMiddle), string(CutFront))
 	if c.History.MaxBytes != 0 {
 		// Less than 256 holds no three elements, more than 8192 no longer fits a
@@ -50,15 +49,20 @@ func (r *reader) values(c Config) {
 	r.optionalPath("state.dir", c.State.Dir, "such as /var/lib/audisp-history; \"\" keeps nothing")
 	r.between("state.boots", c.State.Boots, 0, 1000, "")
 	r.between("state.boots_bytes", c.State.BootsBytes, 0, 1<<40, "")
+	// Less than a record and a chunk would drop everything.
+	r.between("spool.memory_bytes", c.Spool.Memory, 1<<20, 1<<36, "")
+	r.between("spool.file_bytes", c.Spool.File, 0, 1<<44, "; 0 uses no file")
 	r.optionalPath("auditd_conf", c.Auditd, "such as /etc/audit/auditd.conf; \"\" reads no log of auditd's")
-	r.nodeName("node", c.Node)
+	r.word("node", c.Node, "a node name; give the one word that stands after node= in this host's records")
 
+	r.oneOf("rules.on_removal", string(c.Rules.OnRemoval), string(RemovalReport), string(RemovalRestore))
+	r.word("user", c.User, "a user; give a name or a number")
 	// The kernel has at most 4194304 pids (include/linux/threads.h:
 	// PID_MAX_LIMIT); other nodes' tasks come on top.
 	r.between("limits.tasks", c.Limits.Tasks, 1024, 1<<24, "")
 	r.between("limits.ended", c.Limits.Ended, 64, 1<<24, "")
 	r.between("limits.execs", c.Limits.Execs, 1024, 1<<26, "")
-	r.between("limits.depth", c.Limits.Depth, 8, 1<<16, "")
+	r.between("limits.depth", c.Limits.Depth, 8, 1<<16-1, "")
 	r.between("limits.open_events", c.Limits.OpenEvents, 16, 1<<20, "")
 	r.between("limits.pending_forks", c.Limits.PendingForks, 16, 1<<22, "")
 	r.oneOf("log.level", string(c.Log.Level), string(LevelDebug), string(LevelInfo), string(LevelWarn), string(LevelError))
@@ -108,10 +112,10 @@ func (r *reader) optionalPath(key, v, example string) {
 	}
 }
 
-// nodeName checks what must compare equal to the node= of a record: one word.
-func (r *reader) nodeName(key, v string) {
+// word checks what must be one word, or nothing.
+func (r *reader) word(key, v, what string) {
 	if len(v) > 255 || strings.ContainsFunc(v, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		r.wrong(key, "%s is not a node name; give the one word that stands after node= in this host's records", quoted(v))
+		r.wrong(key, "%s is not %s", quoted(v), what)
 	}
 }
 

@@ -79,7 +79,7 @@ type waiter struct {
 }
 
 // forkEvents is how many events may wait for a fork that is recorded after its child's first event, and forkWait for
-// how many milliseconds of arrival time.
+// how many milliseconds of arrival time, or until the next hole is filled, which it may be in.
 const (
 	forkEvents = 512
 	forkWait   = 200
@@ -90,6 +90,7 @@ func New(c Config, output Output) *Stream {
 	s := &Stream{output: output, missing: c.Missing, journal: c.Journal, follows: followsJournal, places: make(map[string]*place)}
 	s.assembler = record.NewAssembler(c.OpenEvents, s.assembled)
 	s.order = order.New(c.Wait, handler{s})
+	s.order.Elsewhere = c.Missing != nil
 	s.tracker = tracker.New(tracker.Config{
 		Limits: c.Limits, PendingForks: c.PendingForks, Node: c.Node,
 		KernelThread: c.KernelThread, Gap: output.Gap, Journal: c.Journal,
@@ -192,7 +193,7 @@ func (h handler) Event(e *record.Event, late bool) {
 func (s *Stream) proceed(now int64) {
 	for len(s.waiting) > 0 {
 		w := s.waiting[0]
-		if !w.late && len(s.waiting) < forkEvents && now-w.event.Arrived < forkWait && !s.tracker.Ready(w.event) {
+		if !w.late && len(s.waiting) < forkEvents && (now-w.event.Arrived < forkWait || s.order.Held() > 0) && !s.tracker.Ready(w.event) {
 			return
 		}
 		s.next()

@@ -3,13 +3,10 @@ package main
 import (
 	"errors"
 	"io"
-	"os"
-	"strings"
 	"time"
 
 	"audisp-history/enrich/record"
 	"audisp-history/plugin/auditlog"
-	"audisp-history/plugin/sink"
 )
 
 // What came while the program was not running is in auditd's log. It is handled before anything that comes on standard
@@ -30,55 +27,6 @@ const (
 	tailWait  = 20 * time.Millisecond
 	tailTries = 10
 )
-
-// A stamp names an event.
-type stamp struct {
-	node   string
-	time   int64
-	serial uint64
-}
-
-func stampOf(h *record.Header) stamp { return stamp{string(h.Node), h.Time, h.Serial} }
-
-// stamps are events that are not to be handled, or written, a second time.
-type stamps struct {
-	set    map[stamp]bool // whether it has been asked for
-	last   uint64         // the highest serial
-	unseen int            // those that have not been asked for
-}
-
-func (s *stamps) add(e stamp) {
-	if s.set == nil {
-		s.set = make(map[stamp]bool)
-	}
-	if _, has := s.set[e]; !has {
-		s.unseen++
-	}
-	s.set[e] = false
-	s.last = max(s.last, e.serial)
-}
-
-func (s *stamps) drop(e stamp) {
-	if seen, has := s.set[e]; has && !seen {
-		s.unseen--
-	}
-	delete(s.set, e)
-}
-
-func (s *stamps) has(e stamp) bool {
-	_, has := s.set[e]
-	return has
-}
-
-// take is has, and notes that it was asked.
-func (s *stamps) take(e stamp) bool {
-	seen, has := s.set[e]
-	if has && !seen {
-		s.unseen--
-		s.set[e] = true
-	}
-	return has
-}
 
 // openLog finds auditd's log.
 func (r *runner) openLog() {
@@ -118,14 +66,14 @@ func (r *runner) catchUp(span *auditlog.Span) {
 	before := r.stream.Counts().Events
 	r.feed(span, r.isNew)
 	for try := 0; try < tailTries && r.stream.Counts().Open > 0; try++ {
-		r.flush()
+		r.keep()
 		<-time.After(tailWait)
 		r.feed(span, func(h *record.Header) bool { return r.fed.has(stampOf(h)) })
 	}
 	for e := range r.stream.Opened {
 		r.halve(e)
 	}
-	r.flush()
+	r.keep()
 	if n := r.stream.Counts().Events - before; n > 0 {
 		r.log.Info().Uint64("events", n).Str("from", r.audit.Path()).Msg("caught up")
 	}
@@ -184,8 +132,8 @@ func (r *runner) feed(span *auditlog.Span, take func(*record.Header) bool) {
 		}
 		if h, ok := record.ParseHeader(line); ok && take(&h) {
 			r.stream.Line(line, r.now())
-			if len(r.buf) >= outBuffer {
-				r.flush()
+			if r.stream.Unkept() > keepBytes {
+				r.keep()
 			}
 		}
 	}
@@ -214,101 +162,4 @@ func (r *runner) missing(node string, first, count uint64, since int64, line fun
 			line(b)
 		}
 	}
-}
-
-// isGap reports whether a line is the record of a gap, and what names it: all but the process that wrote it.
-func isGap(line []byte) (string, bool) {
-	_, rest, ok := strings.Cut(string(line), "msg='op=history-gap ")
-	rest, _, _ = strings.Cut(rest, ` exe=`)
-	return rest, ok
-}
-
-// A tail is what is in the output since a place.
-type tail struct {
-	boot    int64 // when the machine has booted
-	written stamps
-	gaps    map[string]struct{}
-	places  map[string]*span // by node
-	last    struct {         // the last event: it may not be whole
-		stamp
-		gap, file string
-		offset    int64
-		whole     bool // its last line has an end
-	}
-}
-
-// A span is where the events of a node in a tail begin: the lowest serial, and its time.
-type span struct {
-	first uint64
-	time  int64
-}
-
-func (t *tail) line(file string, offset int64, line []byte) error {
-	h, ok := record.ParseHeader(line)
-	gap, isGap := isGap(line)
-	s := stamp{}
-	if ok {
-		s = stampOf(&h)
-	}
-	if l := &t.last; s != l.stamp || gap != l.gap || file != l.file {
-		l.stamp, l.gap, l.file, l.offset = s, gap, file, offset
-	}
-	t.last.whole = line[len(line)-1] == '\n'
-	switch {
-	case isGap:
-		t.gaps[gap] = struct{}{}
-	case ok:
-		t.written.add(s)
-		if record.Ordered(&h) && h.Time >= t.boot {
-			t.see(s)
-		}
-	}
-	return nil
-}
-
-func (t *tail) see(s stamp) {
-	if p := t.places[s.node]; p == nil || s.serial < p.first {
-		t.places[s.node] = &span{s.serial, s.time}
-	}
-}
-
-// readOutput reads the output since the place that was kept.
-func (r *runner) readOutput(place sink.Place) *tail {
-	t := &tail{boot: bootTime(r.proc), gaps: map[string]struct{}{}, places: map[string]*span{}}
-	if err := sink.Since(r.conf.Output.Path, place, t.line); err != nil {
-		r.log.Warn().Err(err).Msg("events may be written twice")
-	}
-	r.written, r.gaps, r.place = t.written, t.gaps, place
-	return t
-}
-
-// lostPlace is how much of the output is read to find out how far it is when nothing else says so.
-const lostPlace = 8 << 20
-
-// assumePlace finds out from the output itself how far it is. What happened since its last lines began is then handled
-// once more, but not written again.
-func (r *runner) assumePlace() (*tail, bool) {
-	place, err := sink.Tail(r.conf.Output.Path, lostPlace)
-	if err != nil {
-		return nil, false
-	}
-	t := r.readOutput(place)
-	r.assumed = true
-	for node, p := range t.places {
-		r.stream.Assume(node, p.first, p.time)
-	}
-	return t, len(t.places) > 0
-}
-
-// cut takes the last event out of the output, which can be had again: it may not be whole.
-func (r *runner) cut(t *tail) {
-	if t.last.file == "" || t.last.gap != "" && t.last.whole { // a gap is not in the log
-		return
-	}
-	if err := os.Truncate(t.last.file, t.last.offset); err != nil {
-		r.log.Warn().Err(err).Msg("the last event may be written twice, and the first time in part")
-		return
-	}
-	r.written.drop(t.last.stamp)
-	delete(r.gaps, t.last.gap)
 }

@@ -69,7 +69,13 @@ func runCheck(std stdio, asJSON bool, s check.Sources) error {
 // pathsOf reads the configuration as run does.
 func pathsOf(path string) (check.Paths, error) {
 	c, err := loadConfig(path)
-	return check.Paths{Output: c.Output.Path, State: c.State.Dir, Node: c.Node}, err
+	p := check.Paths{State: c.State.Dir, Node: c.Node}
+	for i := range c.Outputs {
+		if f := c.Outputs[i].File; f != nil {
+			p.Outputs = append(p.Outputs, f.Path)
+		}
+	}
+	return p, err
 }
 
 // auditctlVersion asks auditctl, which comes with auditd and has its version; auditd itself has no option for it.

@@ -11,7 +11,7 @@ import (
 // TestMistakes: each ends with the right exit code, says what to do, and writes no records.
 func TestMistakes(t *testing.T) {
 	dir := t.TempDir()
-	unknownKey := write(t, "bad.yaml", []byte("output:\n  path: "+dir+"/log\n  colour: red\n"))
+	unknownKey := write(t, "bad.yaml", []byte("outputs:\n- colour: red\n  file:\n    path: "+dir+"/log\n"))
 	boot := captureFile("boot")
 	for _, c := range []struct {
 		name string
@@ -28,9 +28,9 @@ func TestMistakes(t *testing.T) {
 		{"replay, not quite gzip", []string{"replay", write(t, "x.gz", []byte("\x1f\x8bnonsense"))}, exitError, []string{"x.gz", "gzip"}},
 		{"replay, empty --proc", []string{"replay", "--proc", dir, boot}, exitError, []string{"--proc", dir + "/"}},
 		{"replay, missing --proc", []string{"replay", "--proc", dir + "/none", boot}, exitError, []string{"--proc", dir + "/none"}},
-		{"replay, unknown key", []string{"replay", "--config", unknownKey, boot}, exitUsage, []string{unknownKey + ":3", "colour"}},
+		{"replay, unknown key", []string{"replay", "--config", unknownKey, boot}, exitUsage, []string{unknownKey + ":2", "colour"}},
 		{"replay, missing configuration", []string{"replay", "--config", dir + "/none.yaml", boot}, exitUsage, []string{dir + "/none.yaml"}},
-		{"run, unknown key", []string{"run", "--config", unknownKey}, exitUsage, []string{unknownKey + ":3", "colour"}},
+		{"run, unknown key", []string{"run", "--config", unknownKey}, exitUsage, []string{unknownKey + ":2", "colour"}},
 		{"run, missing configuration", []string{"run", "--config", dir + "/none.yaml"}, exitUsage, []string{dir + "/none.yaml"}},
 		{"run, argument", []string{"run", "fast"}, exitUsage, []string{`"fast"`}},
 		{"run, unknown flag", []string{"run", "--fast"}, exitUsage, []string{"-fast", "audisp-history help"}},

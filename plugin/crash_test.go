@@ -14,6 +14,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"audisp-history/enrich/filter"
+	"audisp-history/enrich/record"
 )
 
 // A host is a machine on which auditd writes its log and hands every record to the program, which dies again and again.
@@ -34,8 +37,8 @@ func newHost(t *testing.T, seed uint64) *host {
 	must(t, os.MkdirAll(filepath.Join(h.dir, "proc/sys/kernel/random"), 0o755))
 	must(t, os.WriteFile(filepath.Join(h.dir, "proc/sys/kernel/random/boot_id"), []byte("01234567-89ab-cdef-0123-456789abcdef\n"), 0o600))
 	must(t, os.WriteFile(h.path("auditd.conf"), []byte("log_file = "+h.path("audit.log")+"\n"), 0o600))
-	must(t, os.WriteFile(h.path("c.yaml"), fmt.Appendf(nil, "output: {path: %s}\nstate: {dir: %s}\nauditd_conf: %s\n",
-		h.path("history.log"), h.path("state"), h.path("auditd.conf")), 0o600))
+	must(t, os.WriteFile(h.path("c.yaml"), fmt.Appendf(nil, "outputs:\n- {everything: true, file: {path: %s}}\n- {name: few, file: {path: %s}}\n- {name: json, format: json, everything: true, file: {path: %s}}\nstate: {dir: %s}\nauditd_conf: %s\n",
+		h.path("history.log"), h.path("few.log"), h.path("json.log"), h.path("state"), h.path("auditd.conf")), 0o600))
 	h.rotate()
 	t.Cleanup(h.kill)
 	return h
@@ -183,8 +186,34 @@ func TestKilled(t *testing.T) {
 			if got != want {
 				t.Errorf("%s\n%s", differenceAt(got, want), lastLines(h.says.String(), 20))
 			}
+			objects := good(t, bytes.NewReader(stream), "replay", "--format", "json", "-").out
+			if got := records(t, h.path("json.log")); got != objects {
+				t.Errorf("json.log: %s\n%s", differenceAt(got, objects), lastLines(h.says.String(), 20))
+			}
+			few := anonymous(records(t, h.path("few.log")))
+			if want = withoutHistoryEvents(want); few != want {
+				t.Errorf("few.log: %s\n%s", differenceAt(few, want), lastLines(h.says.String(), 20))
+			}
 		})
 	}
+}
+
+// withoutHistoryEvents leaves out what the filter of an output leaves out by default.
+func withoutHistoryEvents(text string) string {
+	var b strings.Builder
+	f := filter.New(nil, false)
+	a := record.NewAssembler(1, func(e *record.Event) {
+		for i := range e.Records {
+			if f.Keep(e) {
+				b.Write(e.Line(i))
+			}
+		}
+	})
+	for line := range strings.Lines(text) {
+		a.Add([]byte(line), 0)
+	}
+	a.Flush()
+	return b.String()
 }
 
 func differenceAt(got, want string) string {

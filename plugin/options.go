@@ -12,7 +12,6 @@ import (
 
 	"audisp-history/conf"
 	"audisp-history/enrich"
-	"audisp-history/enrich/history"
 	"audisp-history/enrich/record"
 	"audisp-history/enrich/task"
 	"audisp-history/enrich/text"
@@ -107,17 +106,4 @@ func ownNumber(name string) (uint32, bool) {
 	}
 	n, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
 	return uint32(n), err == nil
-}
-
-// textFormat makes the format that the configuration asks for.
-func textFormat(c *conf.Config) *text.Format {
-	cut := history.Middle
-	if c.History.Cut == conf.CutFront {
-		cut = history.Front
-	}
-	style := text.Field
-	if c.History.Style == conf.StyleRecord {
-		style = text.Record
-	}
-	return text.New(style, history.NewRenderer(cut, c.History.MaxBytes))
 }

@@ -27,7 +27,7 @@ const asProc = "AUDISP_HISTORY_TEST_PROC"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(asProc); dir != "" {
-		if err := runIn(dir, os.Args[2:], stdio{os.Stdin, os.Stdout, os.Stderr}); err != nil {
+		if err := runIn(dir, os.Args[2:], stdio{os.Stdin, os.Stdout, os.Stderr, false}); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(exitError)
 		}
@@ -56,7 +56,7 @@ func spawn(t *testing.T) *child {
 	t.Helper()
 	dir := t.TempDir()
 	c := &child{output: filepath.Join(dir, "history.log")}
-	config := write(t, "c.yaml", []byte("output: {path: "+c.output+"}\nstate: {dir: "+filepath.Join(dir, "state")+"}\nauditd_conf: \"\"\n"))
+	config := write(t, "c.yaml", []byte("outputs: [{everything: true, file: {path: "+c.output+"}}]\nstate: {dir: "+filepath.Join(dir, "state")+"}\nauditd_conf: \"\"\n"))
 	self, err := os.Executable()
 	must(t, err)
 	in, out := socketpair(t)
@@ -183,25 +183,26 @@ func TestRunTerminatedWhileOutputBlocks(t *testing.T) {
 			in, out := io.Pipe()
 			defer out.Close()
 			conf := conf.Default()
-			conf.Output.Path = filepath.Join(dir, "history.log")
+			path := filepath.Join(dir, "history.log")
+			conf.Outputs = toFile(path)
 			conf.State.Dir, conf.Auditd = "", ""
 			signals, ended := make(chan os.Signal), make(chan error, 1)
-			r := newRunner(&conf, zerolog.New(slowLog{}))
+			r := newRunner(&conf, io.Discard, zerolog.New(slowLog{}))
 			go func() { ended <- r.run(in, "/proc/none", signals) }()
 			first, err := out.Write(stream[:half])
 			must(t, err)
 			synctest.Wait()
 			<-time.After(2 * silence) // the first look at /proc, too, is an error
 			signals <- syscall.SIGTERM
-			must(t, os.Rename(conf.Output.Path, conf.Output.Path+".1"))
-			must(t, os.Symlink("nowhere", conf.Output.Path))
+			must(t, os.Rename(path, path+".1"))
+			must(t, os.Symlink("nowhere", path))
 			signals <- syscall.SIGHUP // cannot be opened again: an error
 			synctest.Wait()
-			must(t, os.Remove(conf.Output.Path))
+			must(t, os.Remove(path))
 			_, err = out.Write(stream[first:])
 			must(t, err)
 			must(t, <-ended)
-			got := records(t, conf.Output.Path+".1", conf.Output.Path)
+			got := records(t, path+".1", path)
 			sameEvents(t, without(got, "field"), string(stream))
 		})
 		if t.Failed() {

@@ -12,21 +12,25 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"audisp-history/conf"
 	"audisp-history/enrich"
+	"audisp-history/enrich/ecs"
 	"audisp-history/enrich/procfs"
 	"audisp-history/enrich/record"
 	"audisp-history/enrich/text"
 	"audisp-history/enrich/tracker"
+	"audisp-history/plugin/output"
 )
 
 func replayCommand(args []string, std stdio) error {
-	var config, style string
+	var config, format, style string
 	var procs texts
 	files, err := parseFlags("replay", args, func(f *flag.FlagSet) {
 		f.StringVar(&config, "config", "", "")
-		f.StringVar(&style, "style", "", "")
+		f.StringVar(&format, "format", string(conf.FormatAudit), "")
+		f.StringVar(&style, "style", string(conf.StyleField), "")
 		f.Var(&procs, "proc", "")
 	})
 	if err != nil {
@@ -42,11 +46,10 @@ func replayCommand(args []string, std stdio) error {
 	if err != nil {
 		return err
 	}
-	switch s := conf.Style(style); s {
-	case "":
-	case conf.StyleField, conf.StyleRecord:
-		c.History.Style = s
-	default:
+	if !slices.Contains(conf.Formats, format) {
+		return usageError("replay: --format %q: it is one of %s", format, strings.Join(conf.Formats, ", "))
+	}
+	if s := conf.Style(style); s != conf.StyleField && s != conf.StyleRecord {
 		return usageError("replay: --style %q: it is field or record", style)
 	}
 	sources, err := openSources(files, std.in)
@@ -54,7 +57,7 @@ func replayCommand(args []string, std stdio) error {
 		return err
 	}
 	defer sources.close()
-	r := newReplay(&c, std)
+	r := newReplay(&c, &conf.Output{Format: conf.Format(format), Style: conf.Style(style)}, std)
 	for _, dir := range procs {
 		look, err := procfs.Read(context.Background(), dir)
 		if err != nil {
@@ -71,7 +74,10 @@ func replayCommand(args []string, std stdio) error {
 // replay enriches whole logs. It has no clock: how long to wait for an event that is missing is measured in events.
 type replay struct {
 	stream   *enrich.Stream
-	format   *text.Format
+	format   output.Format
+	written  uint64                                 // histories
+	convert  func(dst, made []byte) ([]byte, error) // of what the format makes, nil: that is it
+	made     []byte
 	out      io.Writer
 	buf      []byte
 	failed   error
@@ -83,16 +89,23 @@ type replay struct {
 // outBuffer is how many bytes are collected before they are written.
 const outBuffer = 256 << 10
 
-func newReplay(c *conf.Config, std stdio) *replay {
-	r := &replay{out: std.out, self: self(c), format: textFormat(c), progress: newProgress(std.err)}
+func newReplay(c *conf.Config, o *conf.Output, std stdio) *replay {
+	r := &replay{out: std.out, self: self(c), format: newFormat(o, &c.History, coloured(std.out)), progress: newProgress(std.err)}
+	if o.Format == conf.FormatECS {
+		r.convert = ecs.Document
+	}
 	r.stream = enrich.New(streamConfig(c), r)
 	return r
 }
+
+// coloured reports whether w shows colours: a terminal, and nobody has said otherwise (https://no-color.org).
+func coloured(w io.Writer) bool { return isTerminal(w) && os.Getenv("NO_COLOR") == "" }
 
 // Event writes an event.
 func (r *replay) Event(e *record.Event, marks []tracker.Mark) {
 	r.format.Revise(r.stream.Tracker().Revision())
 	r.buf = r.format.Append(r.buf, e, marks)
+	r.written += uint64(len(marks))
 	if len(r.buf) >= outBuffer {
 		r.write()
 	}
@@ -100,7 +113,7 @@ func (r *replay) Event(e *record.Event, marks []tracker.Mark) {
 
 // Gap writes a gap's record.
 func (r *replay) Gap(g tracker.Gap) {
-	r.buf = text.AppendGap(r.buf, &g, &r.self)
+	r.buf = r.format.AppendGap(r.buf, &g, &r.self)
 	if len(r.gaps) < maxGaps {
 		r.gaps = append(r.gaps, g)
 	}
@@ -110,10 +123,18 @@ func (r *replay) Gap(g tracker.Gap) {
 const maxGaps = 1000
 
 func (r *replay) write() {
-	if r.failed == nil && len(r.buf) > 0 {
-		_, r.failed = r.out.Write(r.buf)
-	}
+	b := r.buf
 	r.buf = r.buf[:0]
+	if r.failed != nil || len(b) == 0 {
+		return
+	}
+	if r.convert != nil {
+		if r.made, r.failed = r.convert(r.made[:0], b); r.failed != nil {
+			return
+		}
+		b = r.made
+	}
+	_, r.failed = r.out.Write(b)
 }
 
 // Line and Piece make a replay the handler of its lines.

@@ -110,9 +110,7 @@ func TestReplayStyleRecord(t *testing.T) {
 	}
 	stream := string(capture(t, "boot"))
 	for name, args := range map[string][]string{
-		"flag":          {"--style", "record"},
-		"configuration": {"--config", write(t, "c.yaml", []byte("history: {style: record}\n"))},
-		"flag above it": {"--style", "record", "--config", write(t, "c.yaml", []byte("history: {style: field}\n"))},
+		"flag": {"--style", "record"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := good(t, nil, append(append([]string{"replay"}, args...), captureFile("boot"))...).out
@@ -218,7 +216,7 @@ func TestReplayCannotWrite(t *testing.T) {
 	}{{"at once", stream, 0}, {"later", stream, 1 << 20}, {"at the end", stream[:outBuffer/8], 0}} {
 		t.Run(c.name, func(t *testing.T) {
 			var complaints bytes.Buffer
-			code := execute([]string{"replay", "-"}, stdio{bytes.NewReader(c.stream), &brokenPipe{c.room}, &complaints})
+			code := execute([]string{"replay", "-"}, stdio{bytes.NewReader(c.stream), &brokenPipe{c.room}, &complaints, false})
 			if code != exitError || !strings.Contains(complaints.String(), "standard output: no reader") {
 				t.Errorf("exit code %d: %s", code, complaints.String())
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -21,7 +22,10 @@ import (
 	"audisp-history/enrich/text"
 	"audisp-history/enrich/tracker"
 	"audisp-history/plugin/auditlog"
-	"audisp-history/plugin/sink"
+	"audisp-history/plugin/confine"
+	"audisp-history/plugin/diary"
+	"audisp-history/plugin/rules"
+	"audisp-history/plugin/spool"
 )
 
 const (
@@ -46,39 +50,72 @@ func runIn(proc string, args []string, std stdio) error {
 	if len(rest) > 0 {
 		return usageError("run: unexpected argument %q", rest[0])
 	}
+	d := openDiary(&std)
+	defer d.Close()
+	log := d.Logger()
 	c, err := loadConfig(config)
 	if err != nil {
+		if std.own { // under auditd nobody reads standard error
+			log.Error().Err(err).Msg("the configuration is not right, and the program ends")
+		}
 		return err
 	}
+	d.SetLevel(level(&c))
 	debug.SetGCPercent(gcPercent)
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
 	defer signal.Stop(signals)
-	r := newRunner(&c, newLog(&c, std.err))
+	r := newRunner(&c, std.out, log)
+	r.diary = d
+	r.again = func() (conf.Config, error) { return loadConfig(config) }
+	if std.own {
+		r.kernel = openKernel
+		if err := r.dropPrivileges(config); err != nil {
+			log.Error().Err(err).Msg("the program ends")
+			return &marked{err, errUsage}
+		}
+		paths := usedPaths(&c, config)
+		r.enclose = func() (*confine.Enclosure, []string) { return confine.Enclose(paths) }
+	}
 	return r.run(std.in, proc, signals)
 }
 
-func newLog(c *conf.Config, w io.Writer) zerolog.Logger {
-	level, err := zerolog.ParseLevel(string(c.Log.Level))
-	if err != nil {
-		level = zerolog.InfoLevel
+// openDiary opens the program's own log: to syslog, and to standard error where somebody reads it.
+func openDiary(std *stdio) *diary.Diary {
+	c := diary.Config{Stderr: std.err, PID: os.Getpid(), Level: zerolog.InfoLevel, Now: time.Now}
+	if std.own {
+		c.Socket = diary.Socket
 	}
-	return zerolog.New(w).Level(level).With().Timestamp().Str("program", "audisp-history").Logger()
+	return diary.Open(c)
+}
+
+// level is the least severe that the configuration has logged.
+func level(c *conf.Config) zerolog.Level {
+	l, err := zerolog.ParseLevel(string(c.Log.Level))
+	if err != nil { // the configuration has been checked
+		return zerolog.InfoLevel
+	}
+	return l
 }
 
 // A runner enriches the records of one auditd. All but reading is done by the goroutine that calls run.
 type runner struct {
-	conf   *conf.Config
-	stream *enrich.Stream
-	format *text.Format
-	file   *sink.File
-	log    zerolog.Logger
-	self   text.Self
-	begin  time.Time // the zero of arrival times, which must not jump with the clock
-	buf    []byte
-	broken bool // the output could not be written the last time
-	keeper keeper
-	queue  *queue
+	conf    *conf.Config
+	stream  *enrich.Stream
+	outlets *outlets
+	log     zerolog.Logger
+	diary   *diary.Diary // where log goes; nil: somewhere else
+	self    text.Self
+	begin   time.Time // the zero of arrival times, which must not jump with the clock
+	keeper  keeper
+	queue   *spool.Queue
+	crowded bool // records are lost on their way in
+	again   func() (conf.Config, error)
+	kernel  func() (rules.Kernel, error) // nil if it is not asked
+	watch   watch
+
+	enclose   func() (*confine.Enclosure, []string) // what is still to be given up; nil: nothing
+	enclosure *confine.Enclosure
 
 	proc   string         // where /proc is
 	ask    *procfs.Reader // for single questions, nil if it cannot be read
@@ -89,15 +126,14 @@ type runner struct {
 	audit   *auditlog.Log // auditd's, nil if there is none
 	fed     stamps        // events that were read there and may come on standard input as well
 	filter  bool
-	assumed bool       // only the output says how far the stream was
-	written stamps     // events that the output has already
-	place   sink.Place // where in it they begin
-	gaps    map[string]struct{}
+	assumed bool                // only the outputs say how far the stream was
 	halves  map[string]struct{} // records of events of which the log had a part
 }
 
-func newRunner(c *conf.Config, log zerolog.Logger) *runner {
-	r := &runner{conf: c, self: self(c), format: textFormat(c), log: log, begin: time.Now(), queue: newQueue(), gaps: map[string]struct{}{}, halves: map[string]struct{}{}}
+func newRunner(c *conf.Config, out io.Writer, log zerolog.Logger) *runner {
+	r := &runner{conf: c, self: self(c), log: log, begin: time.Now(), halves: map[string]struct{}{}}
+	r.queue = spool.New(spoolConfig(c))
+	r.outlets = newOutlets(c, &r.self, out, log)
 	sc := streamConfig(c)
 	sc.KernelThread = r.kernelThread
 	sc.Missing = r.missing
@@ -115,30 +151,20 @@ func (r *runner) kernelThread(pid uint32) bool {
 	return r.ask != nil && r.ask.KernelThread(int(pid))
 }
 
-// report says once that the output is broken, and once that it is well again.
-func (r *runner) report(err error) {
-	switch {
-	case err != nil && !r.broken:
-		r.log.Error().Err(err).Msg("records cannot be written")
-	case err == nil && r.broken:
-		r.log.Info().Uint64("lost", r.file.Lost()).Msg("records are written again")
-	}
-	r.broken = err != nil
-}
-
 func (r *runner) now() int64 { return time.Since(r.begin).Milliseconds() }
 
 // run handles records until in ends, or until a signal ends it and no more come.
 func (r *runner) run(in io.Reader, proc string, signals <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	q := r.queue
-	go q.read(in)
+	go func() { r.queue.End(r.queue.Fill(in)) }()
+	defer r.queue.Close()
 	r.openProc(proc)
 	defer r.closeProc()
 	r.looker = looker{ctx: ctx, root: proc, looks: make(chan seen, 1)}
 	r.looker.begin()
 	r.start(ctx)
+	r.watchRules(ctx)
 	go debug.FreeOSMemory() // what loading has left
 
 	ticker := time.NewTicker(tick)
@@ -147,33 +173,35 @@ func (r *runner) run(in io.Reader, proc string, signals <-chan os.Signal) error 
 	var quiet <-chan time.Time // set by SIGTERM
 	for {
 		select {
-		case <-q.ready:
-			piece, ended, err := q.take()
-			if ended {
+		case <-r.queue.Ready():
+			piece, _, err := r.queue.Next()
+			if len(piece) == 0 && err != nil {
 				return r.finish(lines.Rest(), err)
 			}
 			lines.Feed(piece, r)
+			r.queue.Done(len(piece), 0)
 			if quiet != nil && len(piece) > 0 {
 				quiet = time.After(silence)
 			}
-			if len(r.buf) >= outBuffer || q.empty() {
-				r.write()
-			}
+			r.handled()
 		case <-ticker.C:
-			r.tick(q.empty())
+			r.tick()
 		case l := <-r.looker.looks:
 			r.look(l)
+		case p := <-r.watch.reports:
+			r.reported(p)
 		case s := <-signals:
-			if s == syscall.SIGHUP {
-				r.write()
-				r.report(r.file.Reopen())
-				r.keep()
-				continue
+			switch s {
+			case syscall.SIGHUP:
+				r.reload()
+			case syscall.SIGUSR1:
+				r.saveStatus(time.Now(), false)
+			default:
+				r.log.Info().Str("signal", s.String()).Msg("ending")
+				quiet = time.After(silence)
 			}
-			r.log.Info().Str("signal", s.String()).Msg("ending")
-			quiet = time.After(silence)
 		case <-quiet:
-			if !q.empty() { // they came in time, and wait because the output is slow
+			if !r.idle() { // they came in time, and wait because something else took long
 				quiet = time.After(silence)
 				continue
 			}
@@ -182,14 +210,30 @@ func (r *runner) run(in io.Reader, proc string, signals <-chan os.Signal) error 
 	}
 }
 
-// tick does what is to be done now and then. What the stream waits for may be in the queue, unless that is empty.
-func (r *runner) tick(idle bool) {
+// idle reports whether all that was read has been handled.
+func (r *runner) idle() bool {
+	_, _, items := r.queue.Size()
+	return items == 0
+}
+
+// handled puts what has been handled on its way, as soon as there is nothing more to handle.
+func (r *runner) handled() {
+	if r.idle() {
+		r.outlets.flush()
+	}
+	if r.stream.Unkept() > keepBytes || !r.keeper.begun {
+		r.keep()
+	}
+}
+
+// tick does what is to be done now and then.
+func (r *runner) tick() {
 	now := time.Now()
-	if idle {
+	if r.idle() { // else what the stream waits for may be in the queue
 		r.stream.Tick(r.now(), now.UnixMilli())
 	}
-	r.write()
-	r.report(r.file.Retry())
+	r.outlets.tick(now)
+	r.reportQueue()
 	r.keep()
 	r.keeper.tick(now)
 	r.looker.tick(now)
@@ -202,7 +246,25 @@ func (r *runner) tick(idle bool) {
 		}
 		r.sweep.tick(now, r.stream.Tracker().Living)
 	}
-	r.saveStatus(now, false)
+	if r.diary != nil {
+		r.diary.Tick()
+	}
+	if now.Sub(r.status.saved) >= statusEvery {
+		r.saveStatus(now, false)
+	}
+}
+
+// reportQueue says once that records are lost on their way in, and once that they are not any more. The gap is told of
+// when their serials are missed, and auditd's log does not have them.
+func (r *runner) reportQueue() {
+	err := r.queue.Trouble()
+	switch {
+	case err != nil && !r.crowded:
+		r.log.Error().Err(err).Msg("records come faster than they are handled")
+	case err == nil && r.crowded:
+		r.log.Info().Uint64("lost", r.queue.Counts().Lost.Items).Msg("records are handled as they come again")
+	}
+	r.crowded = err != nil
 }
 
 // Line and Piece make a runner the handler of its lines.
@@ -218,76 +280,46 @@ func (r *runner) Piece(part []byte) { r.stream.Piece(part, r.now()) }
 
 // Event writes an event.
 func (r *runner) Event(e *record.Event, marks []tracker.Mark) {
-	if len(r.written.set) > 0 && r.written.take(stamp{e.Node, e.Time, e.Serial}) {
-		return
-	}
-	r.format.Revise(r.stream.Tracker().Revision())
-	r.buf = r.format.Append(r.buf, e, marks)
+	r.status.histories += uint64(len(marks))
+	r.configChanged(e)
+	r.outlets.event(e, marks, r.stream.Tracker().Revision())
 }
 
 // Gap writes a gap's record. What is there after it is looked up in /proc.
 func (r *runner) Gap(g tracker.Gap) {
 	r.status.gap(&g)
 	r.looker.want = true
-	begin := len(r.buf)
-	r.buf = text.AppendGap(r.buf, &g, &r.self)
-	if len(r.gaps) > 0 {
-		name, _ := isGap(r.buf[begin:])
-		if _, written := r.gaps[name]; written {
-			r.buf = r.buf[:begin]
-		}
-	}
-}
-
-// write writes what has been handled.
-func (r *runner) write() {
-	if len(r.buf) > 0 {
-		r.report(r.file.Write(r.buf))
-		r.buf = r.buf[:0]
-	}
-	if r.stream.Unkept() > keepBytes || !r.keeper.begun {
-		r.keep()
-	}
+	r.outlets.gap(&g)
 }
 
 // keep keeps what has been handled and written. What is not written yet is handled again after a restart, so it must not
 // be known as handled; but what is lost is lost.
 func (r *runner) keep() {
-	if r.file.Pending() > 0 && r.file.Lost() == 0 {
-		return
+	now := time.Now()
+	if r.outlets.settle(now) {
+		r.keeper.keep(r.outlets.kept(now))
 	}
-	r.keeper.keep(r.upTo())
-}
-
-// upTo is how far the output is known to hold just what has been handled: while there is more in it, where that begins.
-func (r *runner) upTo() sink.Place {
-	if r.written.unseen > 0 {
-		return r.place
-	}
-	return r.file.Place()
 }
 
 // keepBytes is how much may have changed before it is kept; after a tick it is in any case, and so is the very first.
 const keepBytes = 64 << 10
 
-// flush writes and keeps.
-func (r *runner) flush() {
-	r.write()
-	r.keep()
-}
-
+// finish ends everything. What cannot be written now is not known as handled, so that it will be after the next start. An
+// output that is broken is no reason for auditd to think that the program has failed.
 func (r *runner) finish(rest []byte, failed error) error {
 	r.stream.Close(rest)
-	r.write()
+	settled, kept := r.outlets.end(), r.outlets.kept(time.Now())
 	r.saveStatus(time.Now(), true)
-	if r.file.Pending() == 0 {
-		r.keeper.close(r.upTo())
+	if settled {
+		r.keeper.close(kept)
 	} else {
 		r.keeper.leave()
 	}
-	err := errors.Join(failed, r.file.Close())
 	c := r.stream.Counts()
-	r.log.Info().Uint64("records", c.Lines).Uint64("events", c.Events).Uint64("histories", r.format.Written).
-		Uint64("lost", c.Lost).Uint64("unreadable", c.Unreadable).Uint64("unwritten", r.file.Lost()).Msg("ended")
-	return err
+	r.log.Info().Uint64("records", c.Lines).Uint64("events", c.Events).Uint64("histories", r.status.histories).
+		Uint64("lost", c.Lost).Uint64("unreadable", c.Unreadable).Msg("ended")
+	if failed == nil || errors.Is(failed, io.EOF) {
+		return nil
+	}
+	return fmt.Errorf("standard input: %w", failed)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -21,23 +22,48 @@ import (
 // depends on waiting is exact, and nothing depends on how busy the machine is.
 type plugin struct {
 	path    string // of the output
-	log     *bytes.Buffer
+	log     *journal
 	signals chan os.Signal // unbuffered: who has sent knows that it was taken
 	ended   chan error
+}
+
+// toFile is outputs of which there is one that writes everything to a file.
+func toFile(path string) []conf.Output {
+	o := conf.Default().Outputs[0]
+	o.Everything, o.File.Path = true, path
+	return []conf.Output{o}
+}
+
+// A journal is what a program says, read while it runs.
+type journal struct {
+	mutex sync.Mutex
+	text  bytes.Buffer
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) String() string {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	return j.text.String()
 }
 
 // start runs a plugin that reads in and writes into dir. There is no /proc to look at.
 func start(dir string, in io.Reader) *plugin {
 	p := &plugin{
 		path:    filepath.Join(dir, "out", "history.log"),
-		log:     &bytes.Buffer{},
+		log:     &journal{},
 		signals: make(chan os.Signal),
 		ended:   make(chan error, 1),
 	}
 	c := conf.Default()
-	c.Output.Path = p.path
+	c.Outputs = toFile(p.path)
 	c.State.Dir, c.Auditd = filepath.Join(dir, "state"), ""
-	r := newRunner(&c, zerolog.New(p.log))
+	r := newRunner(&c, io.Discard, zerolog.New(p.log))
 	go func() { p.ended <- r.run(in, filepath.Join(dir, "proc"), p.signals) }()
 	return p
 }
@@ -213,6 +239,7 @@ func TestRunHangup(t *testing.T) {
 		const parts = 7
 		for i := range parts {
 			send(t, out, stream[i*len(stream)/parts:(i+1)*len(stream)/parts])
+			synctest.Wait()
 			must(t, os.Rename(p.path, p.path+".1"))
 			p.signals <- syscall.SIGHUP
 			synctest.Wait()
@@ -243,7 +270,7 @@ func TestRunOutputBroken(t *testing.T) {
 		send(t, out, stream[:len(stream)/2])
 		<-time.After(10 * time.Second)
 		must(t, os.Remove(filepath.Join(dir, "out")))
-		<-time.After(2 * tick)
+		<-time.After(5 * time.Second) // it is tried again now and then
 		if len(p.output(t)) < len(stream)/3 {
 			t.Error("what was held back is not written when it can be")
 		}
@@ -263,7 +290,7 @@ func TestRunOutputBroken(t *testing.T) {
 // TestRunCommand runs it as auditd does, but for the file that it writes, with this machine's /proc.
 func TestRunCommand(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.log")
-	config := write(t, "c.yaml", []byte("output: {path: "+path+", mode: \"0640\"}\nstate: {dir: \"\"}\nauditd_conf: \"\"\n"))
+	config := write(t, "c.yaml", []byte("outputs: [{everything: true, file: {path: "+path+", mode: \"0640\"}}]\nstate: {dir: \"\"}\nauditd_conf: \"\"\n"))
 	const line = "type=USER_CMD msg=audit(1.001:7): pid=4194305 uid=0\n" // a pid beyond the kernel's limit
 	r := good(t, strings.NewReader(line), "run", "--config", config)
 	b, err := os.ReadFile(path)
@@ -291,7 +318,7 @@ func (b brokenInput) Read(p []byte) (int, error) {
 // What came before the input broke is written.
 func TestRunInputBreaks(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.log")
-	config := write(t, "c.yaml", []byte("output: {path: "+path+"}\nstate: {dir: \"\"}\nauditd_conf: \"\"\n"))
+	config := write(t, "c.yaml", []byte("outputs: [{everything: true, file: {path: "+path+"}}]\nstate: {dir: \"\"}\nauditd_conf: \"\"\n"))
 	const line = "type=USER_CMD msg=audit(1.001:7): pid=4194305 uid=0\n"
 	r := runArgs(brokenInput{strings.NewReader(line)}, "run", "--config", config)
 	if r.code != exitError || !strings.Contains(r.err, "standard input: ") {

@@ -140,7 +140,7 @@ func TestSoak(t *testing.T) {
 			stream.Line(b[:cut], now)
 			stream.Line(b[cut:], now)
 			if stream.Unkept() > keepBytes || i%1000 == 0 {
-				k.keep(sink.Place{Size: c.at})
+				k.keep([]keptOutput{{name: "history", file: true, place: sink.Place{Size: c.at}}})
 			}
 		}
 		n := stream.Counts()
@@ -170,7 +170,7 @@ func TestSoak(t *testing.T) {
 			t.Errorf("after part %d there are %d bytes of state", i, disks[i])
 		}
 	}
-	k.close(sink.Place{Size: c.at})
+	k.close([]keptOutput{{name: "history", file: true, place: sink.Place{Size: c.at}}})
 	sameTasks(t, stream, dir)
 }
 

@@ -6,33 +6,29 @@ import (
 
 	"audisp-history/enrich"
 	"audisp-history/enrich/record"
+	"audisp-history/enrich/store"
 	"audisp-history/enrich/tracker"
-	"audisp-history/plugin/sink"
 )
 
-// start brings the runner to where it was: it loads what is kept, finds out what the output has, and catches up. Records
+// start brings the runner to where it was: it loads what is kept, finds out what the outputs have, and catches up. Records
 // wait in the queue meanwhile.
 func (r *runner) start(ctx context.Context) {
 	r.openLog()
-	known, tail := r.restore(ctx)
+	past := r.restore(ctx)
 	span, covered := r.back()
-	if tail != nil && covered {
-		r.cut(tail)
+	if covered {
+		r.cut()
 	}
-	file, err := sink.NewFile(r.conf.Output.Path, r.conf.Output.Mode.FileMode())
-	r.file = file
-	r.report(err)
-	if r.write(); r.keeper.dir != nil && err == nil {
-		r.keeper.dir.Told() // of what is damaged, in the record of a gap
-	}
-	if known {
+	r.outlets.open()
+	r.tellLost(&past)
+	if past.known {
 		r.stream.Resume(!covered)
 		r.filter = true
 	}
-	if !known || !covered {
+	if !past.known || !covered {
 		r.awaitLook()
 	}
-	if known && covered {
+	if past.known && covered {
 		r.catchUp(span)
 	}
 	if span != nil {
@@ -50,17 +46,23 @@ func (r *runner) awaitLook() {
 	}
 }
 
-// restore loads what is kept of this boot and finds out what the output has since. known is false if nothing says how
-// far the stream was.
-func (r *runner) restore(ctx context.Context) (known bool, since *tail) {
+// A past is what is known of how far the program was when it ended.
+type past struct {
+	known  bool // how far the stream was
+	lost   *tracker.Gap
+	behind []string // outputs that may lack events
+}
+
+// restore loads what is kept of this boot and finds out what the outputs have since.
+func (r *runner) restore(ctx context.Context) past {
 	if r.conf.State.Dir == "" {
-		return false, nil
+		return past{}
 	}
 	l := enrich.NewLoader(r.stream)
 	dir, loaded, err := openState(ctx, r.conf, bootID(r.proc), l)
 	if err != nil {
 		r.keeper.report(err)
-		return false, nil
+		return past{}
 	}
 	r.keeper.dir = dir
 	if rep, err := readReport(r.conf.State.Dir); err == nil { // else it is the first, or was cut off
@@ -69,25 +71,106 @@ func (r *runner) restore(ctx context.Context) (known bool, since *tail) {
 		}
 	}
 	r.keeper.looks = r.stream.Counts().Tracker.Looks
-	for i := range loaded.Damaged {
-		d := &loaded.Damaged[i]
+	p := past{lost: r.damaged(loaded.Damaged)}
+	kept, known := unpackOutputs(l.Extra())
+	switch {
+	case known:
+		p.known, p.behind = true, r.resumeOutputs(kept)
+	case !loaded.Fresh || loaded.Lost: // it has run in this boot
+		p.known = r.assumePlaces()
+	}
+	return p
+}
+
+// damaged tells of what could not be read of the state, and returns the gap that it makes.
+func (r *runner) damaged(files []store.Damage) *tracker.Gap {
+	for i := range files {
+		d := &files[i]
 		r.log.Error().Str("file", d.File).Int64("from", d.Offset).Str("aside", d.Aside).Bool("torn", d.Torn).Err(d.Err).Msg("state is damaged")
 		r.status.damaged++
 		if !d.Torn {
 			r.keeper.whole = true
 		}
 	}
-	if r.keeper.whole {
-		now := time.Now().UnixMilli()
-		r.stream.Lose(tracker.Gap{Node: r.conf.Node, Reason: tracker.StateLost, From: r.newest(), To: now, At: now})
+	if !r.keeper.whole {
+		return nil
 	}
-	if place, ok := unpackPlace(l.Extra()); ok {
-		return true, r.readOutput(place)
+	now := time.Now().UnixMilli()
+	return &tracker.Gap{Node: r.conf.Node, Reason: tracker.StateLost, From: r.newest(), To: now, At: now}
+}
+
+// resumeOutputs finds out what the outputs have since what was kept, and which of them may lack something.
+func (r *runner) resumeOutputs(kept []keptOutput) (behind []string) {
+	boot := bootTime(r.proc)
+	for i := range kept {
+		k := &kept[i]
+		o := r.outlets.find(k.name)
+		if o == nil {
+			continue
+		}
+		if k.behind {
+			behind = append(behind, k.name)
+		}
+		if !k.file || o.conf.File == nil {
+			continue
+		}
+		if err := o.resume(k.place, boot); err != nil {
+			r.log.Warn().Str("output", k.name).Err(err).Msg("events may be written twice")
+		}
 	}
-	if !loaded.Fresh || loaded.Lost { // it has run in this boot
-		since, known = r.assumePlace()
+	return behind
+}
+
+// assumePlaces finds out from the outputs themselves how far they are. What happened since the last lines of the one that
+// is the least far began is then handled once more, but not written again.
+func (r *runner) assumePlaces() bool {
+	boot, begins := bootTime(r.proc), map[string]span{}
+	for _, o := range r.outlets.list {
+		if o.conf.File == nil {
+			continue
+		}
+		has, err := o.assume(boot)
+		if err != nil {
+			r.log.Warn().Str("output", o.conf.Name).Err(err).Msg("events may be written twice")
+		}
+		if !has {
+			continue
+		}
+		for node, p := range o.tail.places {
+			if b, found := begins[node]; !found || p.first < b.first {
+				begins[node] = *p
+			}
+		}
 	}
-	return known, since
+	for node, b := range begins {
+		r.assumed = true
+		r.stream.Assume(node, b.first, b.time)
+	}
+	return r.assumed
+}
+
+// cut takes what may be half an event out of the outputs. It can be had again.
+func (r *runner) cut() {
+	for _, o := range r.outlets.list {
+		if err := o.cut(); err != nil {
+			r.log.Warn().Str("output", o.conf.Name).Err(err).Msg("the last event may be written twice, and the first time in part")
+		}
+	}
+}
+
+// tellLost writes records of what is missing from now on, into all outputs and into those that may lack events.
+func (r *runner) tellLost(p *past) {
+	if p.lost != nil {
+		r.stream.Lose(*p.lost)
+	}
+	now := time.Now().UnixMilli()
+	for _, name := range p.behind {
+		r.log.Error().Str("output", name).Msg("events that were on their way to the output when the program was killed may be missing there")
+		r.outlets.find(name).Gap(&tracker.Gap{Reason: tracker.OutputLost, From: r.newest(), To: now, At: now})
+	}
+	if r.keeper.dir != nil && r.outlets.settle(time.Now()) {
+		r.keeper.dir.Told() // of what is damaged
+	}
 }
 
 // isFed reports whether a line is of an event that has been handled because it is in auditd's log, too. Once the lines
@@ -98,9 +181,11 @@ func (r *runner) isFed(line []byte) bool {
 		return false
 	}
 	if record.Ordered(&h) && h.Serial > r.fed.last+disorder && r.fed.last > 0 {
-		r.filter, r.fed, r.written = false, stamps{}, stamps{}
-		clear(r.gaps)
+		r.filter, r.fed = false, stamps{}
 		clear(r.halves)
+		for _, o := range r.outlets.list {
+			o.caughtUp()
+		}
 		return false
 	}
 	if _, has := r.halves[string(line)]; has {

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"os"
 	"runtime/debug"
@@ -14,6 +14,7 @@ import (
 
 	"audisp-history/conf"
 	"audisp-history/enrich"
+	"audisp-history/enrich/packed"
 	"audisp-history/enrich/store"
 	"audisp-history/plugin/sink"
 )
@@ -48,24 +49,46 @@ type keeper struct {
 	looks   uint64 // looks at /proc that the snapshot knows of
 }
 
-// packPlace and unpackPlace write and read what is kept beside what the stream knows: how far the output is.
-func packPlace(p sink.Place) []byte {
-	b := binary.AppendUvarint(nil, p.Device)
-	b = binary.AppendUvarint(b, p.Inode)
-	return binary.AppendVarint(b, p.Size)
+// A keptOutput is what is kept of an output beside what the stream knows: how far it is.
+type keptOutput struct {
+	name   string
+	place  sink.Place // of a file
+	file   bool
+	behind bool // it may lack events that are known as handled
 }
 
-func unpackPlace(b []byte) (sink.Place, bool) {
-	var p sink.Place
-	var n [3]int
-	p.Device, n[0] = binary.Uvarint(b)
-	if n[0] > 0 {
-		p.Inode, n[1] = binary.Uvarint(b[n[0]:])
+// packOutputs and unpackOutputs write and read them.
+func packOutputs(outputs []keptOutput) []byte {
+	var w packed.Writer
+	w.Uint(uint64(len(outputs)))
+	for i := range outputs {
+		o := &outputs[i]
+		w.String(o.name)
+		w.Bool(o.file)
+		w.Bool(o.behind)
+		w.Uint(o.place.Device)
+		w.Uint(o.place.Inode)
+		w.Int(o.place.Size)
 	}
-	if n[1] > 0 {
-		p.Size, n[2] = binary.Varint(b[n[0]+n[1]:])
+	return bytes.Clone(w.Bytes())
+}
+
+func unpackOutputs(b []byte) ([]keptOutput, bool) {
+	if len(b) == 0 {
+		return nil, false
 	}
-	return p, n[2] > 0 && p.Size >= 0
+	var r packed.Reader
+	r.Feed(b)
+	var outputs []keptOutput
+	for range r.Count(6) {
+		o := keptOutput{name: r.String(), file: r.Bool(), behind: r.Bool()}
+		o.place = sink.Place{Device: r.Uint(), Inode: r.Uint(), Size: r.Int()}
+		if o.place.Size < 0 {
+			return nil, false
+		}
+		outputs = append(outputs, o)
+	}
+	return outputs, r.Err() == nil
 }
 
 // openState takes the state directory and loads what is there. The error says why nothing is kept.
@@ -88,7 +111,7 @@ func openState(ctx context.Context, c *conf.Config, boot string, l *enrich.Loade
 
 // keep writes what has changed. What is written to the outputs must be there already: what is kept as handled is not
 // written again.
-func (k *keeper) keep(place sink.Place) {
+func (k *keeper) keep(outputs []keptOutput) {
 	if k.dir == nil || !k.begun && !k.stream.Begun() {
 		return
 	}
@@ -96,7 +119,7 @@ func (k *keeper) keep(place sink.Place) {
 	if n := k.stream.Counts().Tracker.Looks; n != k.looks { // the journal cannot hold them
 		k.looks, k.look = n, true
 	}
-	extra := packPlace(place)
+	extra := packOutputs(outputs)
 	if k.wantsWhole() {
 		k.snapshot(extra)
 		return
@@ -191,11 +214,11 @@ func (k *keeper) tick(now time.Time) {
 }
 
 // close keeps what can be kept and gives the directory up.
-func (k *keeper) close(place sink.Place) {
+func (k *keeper) close(outputs []keptOutput) {
 	if k.dir == nil {
 		return
 	}
-	k.keep(place)
+	k.keep(outputs)
 	if err := k.dir.Close(); err != nil {
 		k.report(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"audisp-history/enrich/store"
 	"audisp-history/enrich/tracker"
+	"audisp-history/plugin/output"
 )
 
 const (
@@ -58,23 +59,25 @@ type report struct {
 	Evicted  uint64 `json:"evicted_tasks"`
 	Looks    uint64 `json:"looks"`
 
-	Queue     int         `json:"queue_bytes"`
-	Pending   int         `json:"output_pending_bytes"`
-	Unwritten uint64      `json:"output_lost_records"`
-	Kept      bool        `json:"state_kept"`
-	Snapshot  int64       `json:"snapshot_bytes"`
-	Journal   int64       `json:"journal_bytes"`
-	Damaged   int         `json:"damaged_files"`
-	GapCount  uint64      `json:"gap_count"`
-	Gaps      []gapReport `json:"gaps"` // the last ones, the newest last
+	Queue    int64          `json:"queue_bytes_memory"`
+	Spooled  int64          `json:"queue_bytes_file"`
+	Unread   uint64         `json:"queue_lost_records"`
+	Outputs  []output.State `json:"outputs"`
+	Kept     bool           `json:"state_kept"`
+	Snapshot int64          `json:"snapshot_bytes"`
+	Journal  int64          `json:"journal_bytes"`
+	Damaged  int            `json:"damaged_files"`
+	GapCount uint64         `json:"gap_count"`
+	Gaps     []gapReport    `json:"gaps"` // the last ones, the newest last
 }
 
 // status collects what a report needs and nobody else keeps.
 type status struct {
-	started time.Time
-	saved   time.Time
-	damaged int
-	gaps    []gapReport
+	started   time.Time
+	saved     time.Time
+	damaged   int
+	histories uint64 // handed to the outputs
+	gaps      []gapReport
 }
 
 func (s *status) gap(g *tracker.Gap) {
@@ -95,9 +98,9 @@ func (s *status) add(r gapReport) {
 	s.gaps = append(s.gaps, r)
 }
 
-// saveStatus writes a report into the state directory now and then, where the status command finds it.
+// saveStatus writes a report into the state directory, where the status command finds it.
 func (r *runner) saveStatus(now time.Time, ended bool) {
-	if r.keeper.dir == nil || !ended && now.Sub(r.status.saved) < statusEvery {
+	if r.keeper.dir == nil {
 		return
 	}
 	r.status.saved = now
@@ -120,13 +123,17 @@ func (r *runner) state(now time.Time, ended bool) report {
 	}
 	rep := report{
 		Version: version, PID: os.Getpid(), Started: moment(r.status.started.UnixMilli()), Time: moment(now.UnixMilli()), Ended: ended,
-		Serial: serial, Records: c.Lines, Events: c.Events, Histories: r.format.Written, Unreadable: c.Unreadable,
+		Serial: serial, Records: c.Lines, Events: c.Events, Histories: r.status.histories, Unreadable: c.Unreadable,
 		Lost: c.Lost, Late: c.LateEvents,
 		Tasks: c.Tasks.Tasks, Ending: c.Tasks.Ended, Execs: c.Tasks.Execs, Inferred: c.Tasks.InferredExecs,
 		Swept: c.Tracker.Swept, Evicted: c.Tasks.EvictedTasks + c.Tasks.EvictedEnded, Looks: c.Tracker.Looks,
-		Queue: r.queue.size(), Pending: r.file.Pending(), Unwritten: r.file.Lost(),
-		Kept: !r.keeper.broken, Snapshot: r.keeper.dir.SnapshotBytes(), Journal: r.keeper.dir.JournalBytes(),
+		Unread: r.queue.Counts().Lost.Items,
+		Kept:   !r.keeper.broken, Snapshot: r.keeper.dir.SnapshotBytes(), Journal: r.keeper.dir.JournalBytes(),
 		Damaged: r.status.damaged, GapCount: c.Tracker.Gaps, Gaps: r.status.gaps,
+	}
+	rep.Queue, rep.Spooled, _ = r.queue.Size()
+	for _, o := range r.outlets.list {
+		rep.Outputs = append(rep.Outputs, o.State())
 	}
 	if newest > 0 {
 		rep.LastEvent = moment(newest)
@@ -223,7 +230,15 @@ func (r *report) print(w io.Writer, running bool, boots []store.Boot) {
 	line("records", "%d, %d events, %d histories written, %d lines not understood", r.Records, r.Events, r.Histories, r.Unreadable)
 	line("tasks", "%d live, %d ended remembered, %d execs, %d of them inferred", r.Tasks, r.Ending, r.Execs, r.Inferred)
 	line("swept", "%d tasks that ended unrecorded; %d forgotten for lack of room; %d looks at /proc", r.Swept, r.Evicted, r.Looks)
-	line("output", "%d bytes held back, %d records lost; %d bytes queued", r.Pending, r.Unwritten, r.Queue)
+	line("queue", "%d bytes in memory, %d in a file; %d records lost", r.Queue, r.Spooled, r.Unread)
+	for i := range r.Outputs {
+		o := &r.Outputs[i]
+		line("output", "%s: %d events delivered, %d left out by the filter, %d lost; %d waiting in %d bytes", o.Name,
+			o.Delivered, o.Filtered, o.Lost, o.Waiting, o.Memory+o.File)
+		if o.Fault != "" {
+			line("", "%s: %s", o.Name, o.Fault)
+		}
+	}
 	kept := "on disk"
 	if !r.Kept {
 		kept = "in memory only"

@@ -20,7 +20,7 @@ func TestStatus(t *testing.T) {
 	d.DisallowUnknownFields()
 	must(t, d.Decode(&rep))
 	if !rep.Ended || rep.PID != os.Getpid() || rep.Records != 14 || rep.Events != 7 || rep.Lost != 5 || rep.Histories != 7 ||
-		rep.Tasks != 2 || rep.Ending != 1 || rep.Serial != k.serial+1 || rep.LastEvent != moment(k.at) || !rep.Kept || rep.Pending+rep.Queue != 0 {
+		rep.Tasks != 2 || rep.Ending != 1 || rep.Serial != k.serial+1 || rep.LastEvent != moment(k.at) || !rep.Kept || len(rep.Outputs) != 1 || rep.Outputs[0].Waiting != 0 || rep.Unread != 0 || rep.Queue != 0 {
 		t.Errorf("%+v", rep)
 	}
 	reasons := map[string]uint64{}
@@ -36,7 +36,8 @@ func TestStatus(t *testing.T) {
 		"last event     " + moment(k.at) + ", next serial 113; as of ",
 		"records        14, 7 events, 7 histories written, 0 lines not understood\n",
 		"tasks          2 live, 1 ended remembered, ",
-		"output         0 bytes held back, 0 records lost; 0 bytes queued\n",
+		"queue          0 bytes in memory, 0 in a file; 0 records lost\n",
+		"output         history: 9 events delivered, 0 left out by the filter, 0 lost; 0 waiting in 0 bytes\n",
 		"state          on disk: snapshot ",
 		"boot           0: " + bootA + ", ",
 		"gaps           2 since the program began; 5 events lost, 0 late\n",

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"audisp-history/enrich/text"
 	"audisp-history/enrich/tracker"
 )
 
@@ -23,7 +24,7 @@ func (r *replay) summary(w io.Writer) {
 	line("records", c.Lines, "")
 	line("events", c.Events, "")
 	line("tasks", uint64(c.Tasks.Tasks), fmt.Sprintf("live at the end; %d forks, %d execs, %d exits", c.Tasks.Forks, c.Tasks.Execed, c.Tasks.Exits))
-	line("histories written", r.format.Written, "")
+	line("histories written", r.written-r.noRoom(), "")
 	line("inferred", c.Tasks.InferredExecs, "execs that no record showed, marked via=")
 	line("without history", c.Tracker.Unknown, "records of tasks of which nothing is known")
 	line("gaps", c.Tracker.Gaps, fmt.Sprintf("%d events lost", c.Lost))
@@ -37,10 +38,18 @@ func (r *replay) summary(w io.Writer) {
 	if n := c.Restarts; n > 0 {
 		line("restarts", n, "serials began again: a boot")
 	}
-	if n := c.CutEvents + r.format.NoRoom + c.Tasks.EvictedTasks + c.Tasks.EvictedEnded + c.Tasks.FoldedHistories; n > 0 {
+	if n := c.CutEvents + r.noRoom() + c.Tasks.EvictedTasks + c.Tasks.EvictedEnded + c.Tasks.FoldedHistories; n > 0 {
 		fmt.Fprintf(w, "limits: %d events cut, %d histories without room, %d tasks and %d ended ones forgotten, %d histories folded\n",
-			c.CutEvents, r.format.NoRoom, c.Tasks.EvictedTasks, c.Tasks.EvictedEnded, c.Tasks.FoldedHistories)
+			c.CutEvents, r.noRoom(), c.Tasks.EvictedTasks, c.Tasks.EvictedEnded, c.Tasks.FoldedHistories)
 	}
+}
+
+// noRoom is how many histories did not fit their line.
+func (r *replay) noRoom() uint64 {
+	if f, ok := r.format.(*text.Format); ok {
+		return f.NoRoom
+	}
+	return 0
 }
 
 // describe says what a gap is.
@@ -72,12 +81,19 @@ type progress struct {
 }
 
 func newProgress(w io.Writer) *progress {
-	if f, ok := w.(*os.File); ok {
-		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil { // as isatty(3) asks
-			return &progress{w: w}
-		}
+	if isTerminal(w) {
+		return &progress{w: w}
 	}
 	return &progress{}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS) // as isatty(3) asks
+	return err == nil
 }
 
 // show draws the bar, if it has moved by a hundredth.

@@ -63,8 +63,9 @@ func TestSweep(t *testing.T) {
 				proc := filepath.Join(dir, "proc")
 				procTree(t, proc, time.Now(), 1, 4, 5, 300)
 				conf := conf.Default()
-				conf.Output.Path, conf.State.Dir, conf.Auditd = filepath.Join(dir, "history.log"), filepath.Join(dir, "state"), ""
-				r := newRunner(&conf, zerolog.Nop())
+				conf.Outputs = toFile(filepath.Join(dir, "history.log"))
+				conf.State.Dir, conf.Auditd = filepath.Join(dir, "state"), ""
+				r := newRunner(&conf, io.Discard, zerolog.Nop())
 				in, out := io.Pipe()
 				ended := make(chan error, 1)
 				go func() { ended <- r.run(in, proc, make(chan os.Signal)) }()

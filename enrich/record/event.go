@@ -21,6 +21,8 @@ type Event struct {
 	Ordered bool
 	// Call is the index of the SYSCALL or URINGOP record, -1 if there is none.
 	Call int
+	// Lacks is for whoever keeps events: this one is [Event.Headless], and the rest of it may still be had.
+	Lacks bool
 	// Rest is for whoever keeps events: further parts of this one, that came after it was complete.
 	Rest *Event
 
@@ -50,6 +52,15 @@ func (e *Event) RawEnd(i int) int {
 		r.raw = r.start + max(Raw(e.Line(i), r.Kind == User || r.Kind == Daemon), r.body-r.start)
 	}
 	return r.raw - r.start
+}
+
+// Parts takes the i-th record apart. Of what is no record, only the line is known.
+func (e *Event) Parts(i int) Parts {
+	line := e.Line(i)
+	if e.Records[i].Kind == Unreadable {
+		return Parts{Line: line}
+	}
+	return split(line, e.Header(i), e.Records[i].Kind, e.RawEnd(i))
 }
 
 // Header reads the header of the i-th record once more.

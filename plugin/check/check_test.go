@@ -140,7 +140,7 @@ func TestNothingThere(t *testing.T) {
 		Files:   Tree(t.TempDir()),
 		Proc:    filepath.Join(t.TempDir(), "none"),
 		Version: func() (string, error) { return "", refused },
-		Config:  func(string) (Paths, error) { return Paths{Output: "/x/y"}, nil },
+		Config:  func(string) (Paths, error) { return Paths{Outputs: []string{"/x/y"}}, nil },
 		Machine: rules.Machine{},
 	}))
 	if got := ids(findings); got != "no-answer unread no-auditd" {

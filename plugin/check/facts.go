@@ -34,9 +34,10 @@ type Facts struct {
 
 // Paths is what of the plugin's configuration matters here.
 type Paths struct {
-	Output string // the file that records go to
-	State  string // the state directory, "" for none
-	Node   string // the node name that the plugin takes for this host's
+	Known   bool     // the configuration could be read
+	Outputs []string // the files that records go to
+	State   string   // the state directory, "" for none
+	Node    string   // the node name that the plugin takes for this host's
 }
 
 // Auditd is what is installed of auditd, and how it is configured.

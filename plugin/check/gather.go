@@ -74,7 +74,10 @@ func (g *gatherer) paths(p Paths, err error) {
 	if err != nil {
 		return
 	}
-	g.space(path.Dir(p.Output))
+	g.facts.Paths.Known = true
+	for _, output := range p.Outputs {
+		g.space(path.Dir(output))
+	}
 	if p.State != "" {
 		g.space(p.State)
 	}

@@ -74,7 +74,7 @@ func (j *judge) node(a *Auditd) {
 	if a.Dispatch != nil {
 		format = strings.ToLower(a.Dispatch.get("name_format"))
 	}
-	if j.Paths.Output == "" || format == "" || format == "none" {
+	if !j.Paths.Known || format == "" || format == "none" {
 		return
 	}
 	name := a.Conf.get("name")
@@ -193,11 +193,10 @@ func (j *judge) places() {
 			"the plugin does not start with it", "put right what is said there"+j.reload())
 		return
 	}
-	output := j.Paths.Output
-	if output == "" {
-		return // it could not be read
+	var watching []string
+	for _, output := range j.Paths.Outputs {
+		watching = append(watching, rules.Watching(j.Machine, output, j.Rules)...)
 	}
-	watching := rules.Watching(j.Machine, output, j.Rules)
 	if j.Paths.State != "" {
 		watching = append(watching, rules.Watching(j.Machine, path.Join(j.Paths.State, "file"), j.Rules)...)
 	}
@@ -205,7 +204,7 @@ func (j *judge) places() {
 	for _, rule := range slices.Compact(watching) {
 		j.found(Warning, "watched", "the plugin writes to a place that a rule watches: "+rule,
 			"what it opens there makes records, which it writes there, too",
-			"set output.path (now "+output+") to a place that no rule watches, or narrow the rule")
+			"narrow the rule, or set the path of the output (now "+strings.Join(j.Paths.Outputs, ", ")+") or state.dir to a place that no rule watches")
 	}
 	for _, s := range j.Space {
 		switch {

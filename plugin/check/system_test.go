@@ -50,7 +50,7 @@ func healthy(t *testing.T) *system {
 	s := &system{
 		t: t, root: t.TempDir(), version: "auditctl version 3.0.9\n",
 		status: &libaudit.AuditStatus{Enabled: 1, PID: 500, BacklogLimit: 8192},
-		owner:  map[string]uint32{}, free: map[string]uint64{}, paths: Paths{Output: output},
+		owner:  map[string]uint32{}, free: map[string]uint64{}, paths: Paths{Outputs: []string{output}},
 	}
 	for _, f := range rules.Files(m) {
 		for line := range strings.Lines(f.Text) {

@@ -37,23 +37,64 @@ const execHead = `## audisp-history, 2 of 2: which programs processes execute. L
 ## records an execution will do.
 `
 
+// A part is a group of the rules that histories need, in the order in which the kernel must try them.
+type part uint8
+
+const (
+	threads part = iota // what is not wanted
+	life
+	ends
+	execs // all before are early, these are late
+)
+
+// A need is one of those rules.
+type need struct {
+	part  part
+	abi   ABI
+	calls []Want
+}
+
+// needs lists the rules for m in the order of the files.
+func (m Machine) needs() []need {
+	var all []need
+	for _, p := range []struct {
+		part  part
+		calls []abi.Call
+	}{
+		{threads, []abi.Call{abi.Clone}},
+		{life, lifeCalls[:len(lifeCalls)-1]},
+		{ends, lifeCalls[len(lifeCalls)-1:]},
+		{execs, execCalls},
+	} {
+		for _, a := range m.ABIs {
+			all = append(all, need{p.part, a, a.wanted(p.calls)})
+		}
+	}
+	return all
+}
+
+// text is the rule as auditctl takes it, but for -a or -A before it.
+func (n *need) text() string {
+	action, end := "always", " -F success=1 -F key="+Key
+	switch n.part {
+	case threads:
+		action, end = "never", fmt.Sprintf(" -F a%d&%#x", abi.CloneFlagsArg(n.abi.Arch), cloneThread)
+	case ends:
+		end = " -F key=" + Key
+	}
+	return fmt.Sprintf("%s,exit -F arch=%s -S %s%s", action, n.abi.Name, names(n.calls), end)
+}
+
 // Files makes the two files for m: one early, so that no other rule takes a fork or an exit away, and one late, so that
 // other rules may have an exec under their own key.
 func Files(m Machine) []File {
-	var life, ends, execs strings.Builder
-	for _, a := range m.ABIs {
-		fmt.Fprintf(&life, "-a never,exit -F arch=%s -S clone -F a%d&%#x\n", a.Name, abi.CloneFlagsArg(a.Arch), cloneThread)
-	}
-	for _, a := range m.ABIs {
-		fmt.Fprintf(&life, "-a always,exit -F arch=%s -S %s -F success=1 -F key=%s\n",
-			a.Name, names(a.wanted(lifeCalls[:len(lifeCalls)-1])), Key)
-		fmt.Fprintf(&ends, "-a always,exit -F arch=%s -S exit_group -F key=%s\n", a.Name, Key)
-		fmt.Fprintf(&execs, "-a always,exit -F arch=%s -S %s -F success=1 -F key=%s\n",
-			a.Name, names(a.wanted(execCalls)), Key)
+	var texts [execs + 1]strings.Builder
+	for _, n := range m.needs() {
+		fmt.Fprintf(&texts[n.part], "-a %s\n", n.text())
 	}
 	return []File{
-		{"15-history.rules", lifeHead + life.String() + exitHead + ends.String()},
-		{"85-history-exec.rules", execHead + execs.String()},
+		{"15-history.rules", lifeHead + texts[threads].String() + texts[life].String() + exitHead + texts[ends].String()},
+		{"85-history-exec.rules", execHead + texts[execs].String()},
 	}
 }
 

@@ -1,0 +1,329 @@
+package main
+
+import (
+	"context"
+	"io"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"audisp-history/conf"
+	"audisp-history/enrich/ecs"
+	"audisp-history/enrich/filter"
+	"audisp-history/enrich/record"
+	"audisp-history/enrich/text"
+	"audisp-history/enrich/tracker"
+	"audisp-history/plugin/output"
+	"audisp-history/plugin/sink"
+	"audisp-history/plugin/spool"
+	"audisp-history/plugin/syslog"
+)
+
+const (
+	// settleWait is how long the outputs may take to write what was handed to them, before what is known is kept without
+	// waiting: they are a few milliseconds behind when all is well.
+	settleWait = 50 * time.Millisecond
+	// settleBytes is how much may be on its way for that to be worth waiting for.
+	settleBytes = 1 << 20
+	// holdFor is how long an output that is no file may be behind before what is known is kept all the same. After kill -9
+	// it then lacks what it was behind with.
+	holdFor = time.Minute
+	// endWait is how long outputs that are slow may take at the end. Who comes after waits for the state for lockWait.
+	endWait = lockWait / 2
+)
+
+// An outlet is an output, what the configuration says of it, and what it has already, after a restart.
+type outlet struct {
+	*output.Output
+	conf    conf.Output
+	history conf.History
+	file    *output.File // nil if it is none
+
+	read    func(line []byte) (mention, bool)
+	written stamps     // events that it has
+	place   sink.Place // where in it they begin
+	gaps    map[string]struct{}
+	tail    *tail
+}
+
+// outlets are all outputs.
+type outlets struct {
+	list  []*outlet
+	out   io.Writer // for those that go to standard output
+	self  *text.Self
+	log   zerolog.Logger
+	spool spool.Config
+}
+
+// newOutlets makes outlets that have not been opened.
+func newOutlets(c *conf.Config, self *text.Self, out io.Writer, log zerolog.Logger) *outlets {
+	s := &outlets{out: out, self: self, log: log, spool: spoolConfig(c)}
+	for i := range c.Outputs {
+		s.list = append(s.list, newOutlet(c.Outputs[i], c.History))
+	}
+	return s
+}
+
+// find is the one of a name, nil if there is none.
+func (s *outlets) find(name string) *outlet {
+	for _, o := range s.list {
+		if o.conf.Name == name {
+			return o
+		}
+	}
+	return nil
+}
+
+func newOutlet(c conf.Output, h conf.History) *outlet {
+	return &outlet{conf: c, history: h, read: mentions[c.Format]}
+}
+
+func spoolConfig(c *conf.Config) spool.Config {
+	return spool.Config{Memory: int64(c.Spool.Memory), Dir: c.State.Dir, File: int64(c.Spool.File)}
+}
+
+// open opens all, of which what cannot be opened now is tried again.
+func (s *outlets) open() {
+	for _, o := range s.list {
+		s.openOne(o)
+	}
+}
+
+func (s *outlets) openOne(o *outlet) {
+	destination, err := s.destination(o)
+	if o.conf.Format == conf.FormatECS {
+		destination = &output.Converted{Destination: destination, Convert: ecs.Document}
+	}
+	o.Output = output.New(output.Config{
+		Name: o.conf.Name, Filter: newFilter(&o.conf), Format: newFormat(&o.conf, &o.history, false), Destination: destination, Err: err,
+		Spool: s.spool, Self: s.self, Log: s.log,
+	})
+}
+
+// destination makes the destination of an output. After an error it is tried again.
+func (s *outlets) destination(o *outlet) (output.Destination, error) {
+	switch c := &o.conf; {
+	case c.File != nil:
+		var err error
+		o.file, err = output.NewFile(s.sinkConfig(c))
+		return o.file, err
+	case c.Syslog != nil:
+		return output.NewSyslog(syslogConfig(c.Syslog), func(line []byte) int64 {
+			m, _ := o.read(line)
+			return m.time
+		})
+	default:
+		return &output.Stream{Name: "standard output", Writer: s.out}, nil
+	}
+}
+
+func (s *outlets) sinkConfig(c *conf.Output) sink.Config {
+	return sink.Config{
+		Path: c.File.Path, Mode: c.File.Mode.FileMode(), Group: c.File.Group,
+		Rotate: sink.Rotation{
+			Bytes: int64(c.File.RotateBytes), Every: time.Duration(c.File.RotateHours) * time.Hour,
+			Keep: c.File.Keep, Compress: c.File.Compress,
+		},
+		Notice: func(err error) {
+			s.log.Warn().Str("output", c.Name).Err(err).Msg("somebody has changed the output")
+		},
+	}
+}
+
+func syslogConfig(c *conf.Syslog) syslog.Config {
+	return syslog.Config{
+		To: c.To, Protocol: syslog.Protocol(c.Protocol), Facility: c.Facility, Severity: c.Severity, Tag: c.Tag, Host: c.Hostname,
+		CA: c.CA, Certificate: c.Certificate, Key: c.Key, ServerName: c.ServerName, MaxBytes: c.MaxBytes,
+	}
+}
+
+func newFilter(c *conf.Output) *filter.Filter {
+	rules := make([]filter.Rule, len(c.Filter))
+	for i := range c.Filter {
+		m := c.Filter[i].Drop
+		if c.Filter[i].Keep != nil {
+			m, rules[i].Keep = c.Filter[i].Keep, true
+		}
+		rules[i].Match = filter.Match{
+			Keys: m.Key, Types: m.Type, Syscalls: m.Syscall, Exes: m.Exe, Comms: m.Comm,
+			UIDs: userIDs(m.UID), AUIDs: userIDs(m.AUID),
+		}
+		switch m.Result {
+		case conf.ResultSuccess:
+			rules[i].Match.Result = filter.Success
+		case conf.ResultFailed:
+			rules[i].Match.Result = filter.Failed
+		}
+	}
+	return filter.New(rules, c.Everything)
+}
+
+// userIDs are those that the configuration has checked.
+func userIDs(ids []string) []uint32 {
+	var numbers []uint32
+	for _, id := range ids {
+		n, err := strconv.ParseUint(id, 10, 32)
+		if err != nil {
+			n = filter.Unset
+		}
+		numbers = append(numbers, uint32(n))
+	}
+	return numbers
+}
+
+// event hands an event to every output that does not have it.
+func (s *outlets) event(e *record.Event, marks []tracker.Mark, revision uint64) {
+	for _, o := range s.list {
+		if len(o.written.set) > 0 && o.written.take(stamp{e.Node, e.Time, e.Serial}) {
+			continue
+		}
+		o.Event(e, marks, revision)
+	}
+}
+
+func (s *outlets) gap(g *tracker.Gap) {
+	var name string
+	for _, o := range s.list {
+		if len(o.gaps) > 0 {
+			if name == "" {
+				name, _ = gapIn(text.AppendGap(nil, g, s.self))
+			}
+			if _, has := o.gaps[name]; has {
+				continue
+			}
+		}
+		o.Gap(g)
+	}
+}
+
+func (s *outlets) flush() {
+	for _, o := range s.list {
+		o.Flush()
+	}
+}
+
+func (s *outlets) tick(now time.Time) {
+	for _, o := range s.list {
+		o.Tick(now)
+	}
+}
+
+// reopen opens anew what somebody else may have moved away.
+func (s *outlets) reopen() {
+	for _, o := range s.list {
+		o.Flush()
+		o.Reopen()
+	}
+}
+
+// settle flushes all and reports whether all has arrived that must have, before it may be known as handled.
+func (s *outlets) settle(now time.Time) bool {
+	s.flush()
+	var timer <-chan time.Time
+	for _, o := range s.list {
+		if !o.holds(now) {
+			continue
+		}
+		for !o.Delivered() {
+			if since, _ := o.Behind(); !since.IsZero() && now.Sub(since) > time.Second || o.Waiting() > settleBytes {
+				return false
+			}
+			if timer == nil {
+				timer = time.After(settleWait)
+			}
+			select {
+			case <-o.Moved():
+			case <-timer:
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// holds reports whether nothing may be known as handled that has not arrived here: what is lost is lost, and what waits
+// for a receiver must not wait for ever.
+func (o *outlet) holds(now time.Time) bool {
+	since, lost := o.Behind()
+	return !lost && (o.file != nil || since.IsZero() || now.Sub(since) < holdFor)
+}
+
+// kept is how far the outputs are, to be kept with what the stream knows.
+func (s *outlets) kept(now time.Time) []keptOutput {
+	all := make([]keptOutput, len(s.list))
+	for i, o := range s.list {
+		all[i] = keptOutput{name: o.conf.Name, behind: !o.holds(now)}
+		if o.file != nil {
+			all[i].file, all[i].place = true, o.upTo()
+		}
+	}
+	return all
+}
+
+// end delivers what is on its way, as far as that can be done now, and reports whether nothing is left that must not be
+// known as handled.
+func (s *outlets) end() bool {
+	for _, o := range s.list {
+		o.End()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), endWait)
+	defer cancel()
+	settled := true
+	for _, o := range s.list {
+		settled = o.finish(ctx) && settled
+	}
+	return settled
+}
+
+func (o *outlet) finish(ctx context.Context) bool {
+	holds := o.holds(time.Now())
+	o.Leave()
+	select {
+	case <-o.Ended():
+		return !holds || o.Left() == 0
+	case <-ctx.Done():
+		return !holds
+	}
+}
+
+// change takes another configuration: outputs that it does not change go on, only their files are opened anew.
+func (s *outlets) change(c *conf.Config) {
+	before := map[string]*outlet{}
+	for _, o := range s.list {
+		before[o.conf.Name] = o
+	}
+	s.list = nil
+	for i := range c.Outputs {
+		o := newOutlet(c.Outputs[i], c.History)
+		if old := before[o.conf.Name]; old != nil && reflect.DeepEqual(old.conf, o.conf) && old.history == o.history {
+			delete(before, o.conf.Name)
+			s.list = append(s.list, old)
+			old.Flush()
+			old.Reopen()
+			continue
+		}
+		if old := before[o.conf.Name]; old != nil {
+			s.drop(old)
+			delete(before, o.conf.Name)
+		}
+		s.openOne(o)
+		s.list = append(s.list, o)
+		s.log.Info().Str("output", o.conf.Name).Msg("the output is new or has changed")
+	}
+	for _, old := range before {
+		s.drop(old)
+		s.log.Info().Str("output", old.conf.Name).Msg("the output is gone")
+	}
+}
+
+// drop ends an output that is not configured any more.
+func (s *outlets) drop(o *outlet) {
+	ctx, cancel := context.WithTimeout(context.Background(), endWait)
+	defer cancel()
+	o.End()
+	if o.finish(ctx); o.Left() > 0 {
+		s.log.Error().Str("output", o.conf.Name).Int("lost", o.Left()).Msg("events were on their way to an output that is gone")
+	}
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"audisp-history/conf"
+)
+
+// startConf runs a plugin with a configuration and standard output.
+func startConf(c conf.Config, dir string, in io.Reader, out io.Writer, again func() (conf.Config, error)) *plugin {
+	p := &plugin{log: &journal{}, signals: make(chan os.Signal), ended: make(chan error, 1)}
+	c.State.Dir, c.Auditd = filepath.Join(dir, "state"), ""
+	r := newRunner(&c, out, zerolog.New(p.log))
+	r.again = again
+	go func() { p.ended <- r.run(in, filepath.Join(dir, "proc"), p.signals) }()
+	return p
+}
+
+// parse is a configuration.
+func parse(t *testing.T, format string, args ...any) conf.Config {
+	t.Helper()
+	c, err := conf.Parse("c.yaml", fmt.Appendf(nil, format, args...))
+	must(t, err)
+	return c
+}
+
+// Each of several outputs gets what its filter keeps, in its own style.
+func TestOutputsAtOnce(t *testing.T) {
+	stream := capture(t, "boot")
+	dir := t.TempDir()
+	var stdout bytes.Buffer
+	synctest.Test(t, func(t *testing.T) {
+		in, out := io.Pipe()
+		c := parse(t, `outputs:
+- {name: all, everything: true, file: {path: %[1]s/all}}
+- {name: few, file: {path: %[1]s/few}}
+- {name: kernel, style: record, everything: true, file: {path: %[1]s/kernel}}
+- {name: signals, stdout: {}, filter: [{keep: {key: signal}}, {drop: {type: "*"}}]}`, dir)
+		p := startConf(c, dir, in, &stdout, nil)
+		send(t, out, stream)
+		must(t, out.Close())
+		must(t, <-p.ended)
+	})
+	want := good(t, bytes.NewReader(stream), "replay", "-").out
+	sameEvents(t, records(t, dir+"/all"), want)
+	sameEvents(t, records(t, dir+"/few"), withoutHistoryEvents(want))
+	sameEvents(t, records(t, dir+"/kernel"), good(t, bytes.NewReader(stream), "replay", "--style", "record", "-").out)
+	signals := 0
+	for line := range strings.Lines(want) {
+		if strings.HasPrefix(line, "type=SYSCALL") && strings.Contains(line, `key="signal"`) {
+			signals++
+		}
+	}
+	if got := strings.Count(stdout.String(), "type=SYSCALL"); got != signals || signals == 0 {
+		t.Errorf("%d signals, want %d", got, signals)
+	}
+}
+
+// stuck is a writer that takes nothing until it is let go.
+type stuck struct {
+	bytes.Buffer
+	free chan struct{}
+}
+
+func (s *stuck) Write(b []byte) (int, error) {
+	<-s.free
+	return s.Buffer.Write(b)
+}
+
+// An output that blocks for a minute holds up neither the reading nor another output, and gets everything in the end.
+func TestOutputBlocks(t *testing.T) {
+	stream := capture(t, "boot")
+	dir := t.TempDir()
+	out := &stuck{free: make(chan struct{})}
+	synctest.Test(t, func(t *testing.T) {
+		out.free = make(chan struct{})
+		in, auditd := io.Pipe()
+		c := parse(t, `outputs:
+- {name: all, everything: true, file: {path: %[1]s/all}}
+- {name: stuck, everything: true, stdout: {}}
+spool: {memory_bytes: 1048576}`, dir)
+		p := startConf(c, dir, in, out, nil)
+		<-time.After(lookWait) // there is no /proc to look at
+		began, longest := time.Now(), time.Duration(0)
+		const parts = 600
+		for i := range parts {
+			before := time.Now()
+			_, err := auditd.Write(stream[i*len(stream)/parts : (i+1)*len(stream)/parts])
+			must(t, err)
+			longest = max(longest, time.Since(before))
+			<-time.After(time.Minute / parts)
+		}
+		synctest.Wait()
+		if longest > 50*time.Millisecond || time.Since(began) > 61*time.Second {
+			t.Errorf("records waited for %s, all for %s", longest, time.Since(began))
+		}
+		<-time.After(2 * time.Second) // an event that is missing at the end is given up
+		if got := records(t, dir+"/all"); strings.Count(got, "\n") < bytes.Count(stream, []byte("\n"))-10 {
+			t.Errorf("the other output has %d lines of %d", strings.Count(got, "\n"), bytes.Count(stream, []byte("\n")))
+		}
+		close(out.free)
+		must(t, auditd.Close())
+		must(t, <-p.ended)
+	})
+	all := records(t, dir+"/all")
+	sameEvents(t, without(all, "field"), string(stream))
+	if got := out.String(); got != all {
+		t.Error(differenceAt(got, all))
+	}
+}
+
+// SIGHUP takes another configuration: outputs come, change and go, and the one that stays loses nothing.
+func TestReload(t *testing.T) {
+	stream := capture(t, "boot")
+	dir := t.TempDir()
+	part := func(i int) []byte { return stream[i*len(stream)/4 : (i+1)*len(stream)/4] }
+	synctest.Test(t, func(t *testing.T) {
+		in, out := io.Pipe()
+		next, broken := parse(t, `outputs:
+- {name: stays, everything: true, file: {path: %[1]s/stays}}
+- {name: changes, everything: true, file: {path: %[1]s/changed}}
+- {name: comes, everything: true, file: {path: %[1]s/comes}}
+limits: {depth: 100}`, dir), true
+		p := startConf(parse(t, `outputs:
+- {name: stays, everything: true, file: {path: %[1]s/stays}}
+- {name: changes, everything: true, file: {path: %[1]s/changes}}
+- {name: goes, everything: true, file: {path: %[1]s/goes}}`, dir), dir, in, io.Discard, func() (conf.Config, error) {
+			if broken {
+				return conf.Parse("c.yaml", []byte("outputs: 7\n"))
+			}
+			next.State.Dir, next.Auditd = filepath.Join(dir, "state"), ""
+			return next, nil
+		})
+		send(t, out, part(0))
+		synctest.Wait()
+		p.signals <- syscall.SIGHUP
+		synctest.Wait()
+		if says := p.log.String(); !strings.Contains(says, "c.yaml:1: outputs: here goes a list") || !strings.Contains(says, "the one before stays") {
+			t.Errorf("log: %s", says)
+		}
+		send(t, out, part(1))
+		synctest.Wait()
+		broken = false
+		p.signals <- syscall.SIGHUP
+		synctest.Wait()
+		send(t, out, part(2))
+		synctest.Wait()
+		p.signals <- syscall.SIGHUP // nothing has changed
+		send(t, out, part(3))
+		must(t, out.Close())
+		must(t, <-p.ended)
+		if says := `"keys":"limits","message":"these settings take effect when the program starts again"`; !strings.Contains(p.log.String(), says) {
+			t.Errorf("log: %s", p.log)
+		}
+	})
+	want := good(t, bytes.NewReader(stream), "replay", "-").out
+	stays := records(t, dir+"/stays")
+	sameEvents(t, stays, want)
+	for _, c := range []struct{ first, second string }{{"changes", "changed"}, {"goes", "comes"}} {
+		if got := records(t, dir+"/"+c.first) + records(t, dir+"/"+c.second); got != stays {
+			t.Errorf("%s and %s: %s", c.first, c.second, differenceAt(got, stays))
+		}
+	}
+}

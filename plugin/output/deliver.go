@@ -1,0 +1,122 @@
+package output
+
+import (
+	"errors"
+	"time"
+)
+
+// errEnd ends the queue.
+var errEnd = errors.New("no more events come")
+
+// deliver is the output's goroutine: it takes chunks to the destination, until the queue ends.
+func (o *Output) deliver() {
+	defer close(o.ended)
+	defer o.queue.Close()
+	ticker := time.NewTicker(ticks)
+	defer ticker.Stop()
+	pause := firstRetry
+	for {
+		chunk, _, err := o.queue.Next()
+		if len(chunk) == 0 && err != nil {
+			o.report(o.conf.Destination.Close())
+			return
+		}
+		var again <-chan time.Time
+		if len(chunk) > 0 {
+			if o.pass(chunk) {
+				pause = firstRetry
+			} else {
+				again = time.After(pause)
+				pause = min(2*pause, lastRetry)
+			}
+		}
+		if o.wait(ticker.C, again, len(chunk) > 0 && again == nil) {
+			_, _, items := o.queue.Size()
+			o.left.Store(int64(items))
+			o.report(o.conf.Destination.Close())
+			return
+		}
+	}
+}
+
+// pass delivers what it can of a chunk, and reports whether that was all.
+func (o *Output) pass(chunk []byte) bool {
+	n, err := o.conf.Destination.Deliver(chunk)
+	o.queue.Done(n, 0)
+	o.report(err)
+	if n > 0 {
+		select {
+		case o.moved <- struct{}{}:
+		default:
+		}
+	}
+	return err == nil
+}
+
+// wait waits until there is something to do: at once if there is more to deliver, and not before again if that is set. It
+// reports whether the output is to be left.
+func (o *Output) wait(tick, again <-chan time.Time, more bool) bool {
+	ready, leave := o.queue.Ready(), o.leave
+	if again != nil { // what comes meanwhile has to wait, too
+		ready = nil
+	} else { // it takes what there is
+		leave = nil
+	}
+	var now <-chan struct{}
+	if more {
+		now = closed
+	}
+	for {
+		select {
+		case at := <-tick:
+			o.note(o.conf.Destination.Tick(at))
+			continue
+		case <-o.requests:
+			if err := o.conf.Destination.Reopen(); err != nil { // that it could be opened does not say that it takes anything
+				o.report(err)
+			}
+		case <-leave:
+			return true
+		case <-ready:
+		case <-again:
+		case <-now:
+		}
+		return false
+	}
+}
+
+var closed = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// note tells, once, of what is odd about a destination that works.
+func (o *Output) note(err error) {
+	odd := ""
+	if err != nil {
+		odd = err.Error()
+	}
+	if odd != "" && odd != o.odd && o.Fault() == "" {
+		o.conf.Log.Warn().Str("output", o.conf.Name).Err(err).Msg("the output is not as it should be")
+	}
+	o.odd = odd
+}
+
+// report says once that the destination is broken, and once that it is well again.
+func (o *Output) report(err error) {
+	fault := ""
+	if err != nil {
+		fault = err.Error()
+	}
+	o.mutex.Lock()
+	before := o.fault
+	o.fault = fault
+	o.mutex.Unlock()
+	switch {
+	case fault != "" && before == "":
+		o.conf.Log.Error().Str("output", o.conf.Name).Err(err).Msg("records cannot be written")
+	case fault == "" && before != "":
+		o.conf.Log.Info().Str("output", o.conf.Name).Msg("records are written again")
+	}
+}
