@@ -65,8 +65,8 @@ put_tree() {
 		squeeze "$work/$name" "usr/share/man/man${name##*.}/$name.gz"
 	done
 	put_policy
-	for example in packaging/rsyslog/*; do
-		[ ! -f "$example" ] || put 0644 "$example" "usr/share/doc/audisp-history/examples/rsyslog/${example##*/}"
+	for example in packaging/rsyslog/* packaging/journald/*; do
+		[ ! -f "$example" ] || put 0644 "$example" "usr/share/doc/audisp-history/examples/${example#packaging/}"
 	done
 	for part in packaging/dracut/*/*; do
 		[ ! -f "$part" ] || put 0755 "$part" "usr/lib/dracut/modules.d/${part#packaging/dracut/}"
