@@ -150,8 +150,8 @@ func TestParseTakesDefaults(t *testing.T) {
 		"a mode of three digits": {"outputs:\n- file:\n    mode: '644'\n", bare},
 		"a node name of digits":  {"node: 10\n", digits},
 		"numbers at their least": {numbers(256, 1024, 64, 1024, 8, 16, 16), limits(256, 1024, 64, 1024, 8, 16, 16)},
-		"numbers at their most": {numbers(8192, 16777216, 16777216, 67108864, 65536, 1048576, 4194304),
-			limits(8192, 16777216, 16777216, 67108864, 65536, 1048576, 4194304)},
+		"numbers at their most": {numbers(8192, 16777216, 16777216, 67108864, 65535, 1048576, 4194304),
+			limits(8192, 16777216, 16777216, 67108864, 65535, 1048576, 4194304)},
 		"a directory named like auditd's": {"outputs:\n- file:\n    path: /var/log/audit2/h\n", beside},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -271,7 +271,7 @@ func TestParseBoundsNumbers(t *testing.T) {
 		{"limits", "tasks", 1024, 16777216},
 		{"limits", "ended", 64, 16777216},
 		{"limits", "execs", 1024, 67108864},
-		{"limits", "depth", 8, 65536},
+		{"limits", "depth", 8, 65535},
 		{"limits", "open_events", 16, 1048576},
 		{"limits", "pending_forks", 16, 4194304},
 	} {
@@ -362,7 +362,7 @@ func TestShippedFileNamesEveryKey(t *testing.T) {
 	}
 	for _, block := range []any{Output{}, File{}, Syslog{}, Rule{}, Match{}} {
 		for i := range reflect.TypeOf(block).NumField() {
-			if key := keyOf(reflect.TypeOf(block).Field(i)); !regexp.MustCompile(`\b`+key+":").Match(data) {
+			if key := keyOf(reflect.TypeOf(block).Field(i)); !regexp.MustCompile(`\b` + key + ":").Match(data) {
 				t.Errorf("key %s is not shown", key)
 			}
 		}

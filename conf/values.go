@@ -62,7 +62,7 @@ func (r *reader) values(c Config) {
 	r.between("limits.tasks", c.Limits.Tasks, 1024, 1<<24, "")
 	r.between("limits.ended", c.Limits.Ended, 64, 1<<24, "")
 	r.between("limits.execs", c.Limits.Execs, 1024, 1<<26, "")
-	r.between("limits.depth", c.Limits.Depth, 8, 1<<16, "")
+	r.between("limits.depth", c.Limits.Depth, 8, 1<<16-1, "")
 	r.between("limits.open_events", c.Limits.OpenEvents, 16, 1<<20, "")
 	r.between("limits.pending_forks", c.Limits.PendingForks, 16, 1<<22, "")
 	r.oneOf("log.level", string(c.Log.Level), string(LevelDebug), string(LevelInfo), string(LevelWarn), string(LevelError))

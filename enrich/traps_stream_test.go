@@ -45,6 +45,29 @@ func TestLookTellsForkFromExec(t *testing.T) {
 	s.end()
 }
 
+func TestLookPlacesWhatWasSeenBeforeIt(t *testing.T) {
+	s := newStory(t)
+	s.tell(`
+		# The rules come into force, and only then the first look is taken.
+		30<20 fork 31 as daemon = daemon:30?
+		31<30 open           = daemon:30?
+		41<40 exec ls        = ls:41?
+		51<50 fork 52 as sh  = sh:51?
+	`)
+	s.look("1<0 init", "20<1 sh", "30<20 daemon", "31<30 daemon", "40<1 sh", "41<40 ls", "50<1 sh", "51<50 sh", "52<51 sh")
+	s.tell(`
+		+3000 30<20 open     = init sh:20* daemon:30?
+		# Who inherited it has what was before it, too.
+		31<30 open           = init sh:20* daemon:30?
+		31<30 exec vi        = init sh:20* daemon:30? vi:31
+		41<40 open           = init sh:40* ls:41?
+		# These run what their parents do: they have only been forked.
+		51<50 open           = init sh:50*
+		52<51 open           = init sh:50*
+	`)
+	s.end()
+}
+
 func TestExecDuringTheLookIsNotEnteredTwice(t *testing.T) {
 	s := newStory(t)
 	s.tell(`

@@ -37,8 +37,8 @@ func newHost(t *testing.T, seed uint64) *host {
 	must(t, os.MkdirAll(filepath.Join(h.dir, "proc/sys/kernel/random"), 0o755))
 	must(t, os.WriteFile(filepath.Join(h.dir, "proc/sys/kernel/random/boot_id"), []byte("01234567-89ab-cdef-0123-456789abcdef\n"), 0o600))
 	must(t, os.WriteFile(h.path("auditd.conf"), []byte("log_file = "+h.path("audit.log")+"\n"), 0o600))
-	must(t, os.WriteFile(h.path("c.yaml"), fmt.Appendf(nil, "outputs:\n- {everything: true, file: {path: %s}}\n- {name: few, file: {path: %s}}\nstate: {dir: %s}\nauditd_conf: %s\n",
-		h.path("history.log"), h.path("few.log"), h.path("state"), h.path("auditd.conf")), 0o600))
+	must(t, os.WriteFile(h.path("c.yaml"), fmt.Appendf(nil, "outputs:\n- {everything: true, file: {path: %s}}\n- {name: few, file: {path: %s}}\n- {name: json, format: json, everything: true, file: {path: %s}}\nstate: {dir: %s}\nauditd_conf: %s\n",
+		h.path("history.log"), h.path("few.log"), h.path("json.log"), h.path("state"), h.path("auditd.conf")), 0o600))
 	h.rotate()
 	t.Cleanup(h.kill)
 	return h
@@ -185,6 +185,10 @@ func TestKilled(t *testing.T) {
 			t.Logf("killed %d times", h.kills)
 			if got != want {
 				t.Errorf("%s\n%s", differenceAt(got, want), lastLines(h.says.String(), 20))
+			}
+			objects := good(t, bytes.NewReader(stream), "replay", "--format", "json", "-").out
+			if got := records(t, h.path("json.log")); got != objects {
+				t.Errorf("json.log: %s\n%s", differenceAt(got, objects), lastLines(h.says.String(), 20))
 			}
 			few := anonymous(records(t, h.path("few.log")))
 			if want = withoutHistoryEvents(want); few != want {

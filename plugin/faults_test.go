@@ -96,7 +96,7 @@ func TestStateCannotBeKept(t *testing.T) {
 			config := write(t, "c.yaml", fmt.Appendf(nil, "outputs: [{everything: true, file: {path: %s/log}}]\nstate: {dir: %s}\nauditd_conf: \"\"\n", dir, state))
 			stream := shell(newTeller())
 			var log bytes.Buffer
-			must(t, runIn(dir+"/proc", []string{"--config", config}, stdio{bytes.NewReader(stream), io.Discard, &log}))
+			must(t, runIn(dir+"/proc", []string{"--config", config}, stdio{bytes.NewReader(stream), io.Discard, &log, false}))
 			sameEvents(t, without(records(t, dir+"/log"), "field"), string(stream))
 			want := strings.NewReplacer("DIR", state, "PARENT", filepath.Dir(state)).Replace(c.says)
 			line := message(t, log.String(), "histories are kept in memory only")

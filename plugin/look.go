@@ -56,6 +56,7 @@ func (l *looker) tick(now time.Time) {
 // look hands a look to the stream.
 func (r *runner) look(s seen) {
 	r.looker.took()
+	r.shutIn()
 	if s.err != nil {
 		r.log.Error().Err(s.err).Msg("what runs already has no history")
 		return

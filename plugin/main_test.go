@@ -22,7 +22,7 @@ type result struct {
 // runArgs runs args as main would, with in as standard input.
 func runArgs(in io.Reader, args ...string) result {
 	var out, err bytes.Buffer
-	code := execute(args, stdio{in, &out, &err})
+	code := execute(args, stdio{in, &out, &err, false})
 	return result{code, out.String(), err.String()}
 }
 

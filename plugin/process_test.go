@@ -27,7 +27,7 @@ const asProc = "AUDISP_HISTORY_TEST_PROC"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(asProc); dir != "" {
-		if err := runIn(dir, os.Args[2:], stdio{os.Stdin, os.Stdout, os.Stderr}); err != nil {
+		if err := runIn(dir, os.Args[2:], stdio{os.Stdin, os.Stdout, os.Stderr, false}); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(exitError)
 		}

@@ -20,12 +20,24 @@ func (r *runner) reload() {
 		r.outlets.reopen()
 		return
 	}
+	for i := range c.Outputs {
+		for _, p := range outputPaths(&c.Outputs[i]) {
+			if err := r.enclosure.Check(p); err != nil {
+				r.log.Error().Str("output", c.Outputs[i].Name).Err(err).Msg("the configuration cannot be used; the one before stays")
+				r.outlets.reopen()
+				return
+			}
+		}
+	}
 	if later := needStart(r.conf, &c); len(later) > 0 {
 		r.log.Warn().Str("keys", strings.Join(later, ", ")).Msg("these settings take effect when the program starts again")
 	}
 	r.outlets.change(&c)
 	now := *r.conf
-	now.Outputs, now.History = c.Outputs, c.History
+	now.Outputs, now.History, now.Log = c.Outputs, c.History, c.Log
+	if r.diary != nil {
+		r.diary.SetLevel(level(&c))
+	}
 	r.conf = &now
 }
 
@@ -43,7 +55,6 @@ func needStart(a, b *conf.Config) []string {
 		{"user", a.User, b.User},
 		{"rules", a.Rules, b.Rules},
 		{"limits", a.Limits, b.Limits},
-		{"log", a.Log, b.Log},
 	} {
 		if !reflect.DeepEqual(k.a, k.b) {
 			keys = append(keys, k.key)

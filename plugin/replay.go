@@ -16,6 +16,7 @@ import (
 
 	"audisp-history/conf"
 	"audisp-history/enrich"
+	"audisp-history/enrich/ecs"
 	"audisp-history/enrich/procfs"
 	"audisp-history/enrich/record"
 	"audisp-history/enrich/text"
@@ -74,7 +75,9 @@ func replayCommand(args []string, std stdio) error {
 type replay struct {
 	stream   *enrich.Stream
 	format   output.Format
-	written  uint64 // histories
+	written  uint64                                 // histories
+	convert  func(dst, made []byte) ([]byte, error) // of what the format makes, nil: that is it
+	made     []byte
 	out      io.Writer
 	buf      []byte
 	failed   error
@@ -87,10 +90,16 @@ type replay struct {
 const outBuffer = 256 << 10
 
 func newReplay(c *conf.Config, o *conf.Output, std stdio) *replay {
-	r := &replay{out: std.out, self: self(c), format: newFormat(o, &c.History), progress: newProgress(std.err)}
+	r := &replay{out: std.out, self: self(c), format: newFormat(o, &c.History, coloured(std.out)), progress: newProgress(std.err)}
+	if o.Format == conf.FormatECS {
+		r.convert = ecs.Document
+	}
 	r.stream = enrich.New(streamConfig(c), r)
 	return r
 }
+
+// coloured reports whether w shows colours: a terminal, and nobody has said otherwise (https://no-color.org).
+func coloured(w io.Writer) bool { return isTerminal(w) && os.Getenv("NO_COLOR") == "" }
 
 // Event writes an event.
 func (r *replay) Event(e *record.Event, marks []tracker.Mark) {
@@ -114,10 +123,18 @@ func (r *replay) Gap(g tracker.Gap) {
 const maxGaps = 1000
 
 func (r *replay) write() {
-	if r.failed == nil && len(r.buf) > 0 {
-		_, r.failed = r.out.Write(r.buf)
-	}
+	b := r.buf
 	r.buf = r.buf[:0]
+	if r.failed != nil || len(b) == 0 {
+		return
+	}
+	if r.convert != nil {
+		if r.made, r.failed = r.convert(r.made[:0], b); r.failed != nil {
+			return
+		}
+		b = r.made
+	}
+	_, r.failed = r.out.Write(b)
 }
 
 // Line and Piece make a replay the handler of its lines.

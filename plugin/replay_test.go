@@ -216,7 +216,7 @@ func TestReplayCannotWrite(t *testing.T) {
 	}{{"at once", stream, 0}, {"later", stream, 1 << 20}, {"at the end", stream[:outBuffer/8], 0}} {
 		t.Run(c.name, func(t *testing.T) {
 			var complaints bytes.Buffer
-			code := execute([]string{"replay", "-"}, stdio{bytes.NewReader(c.stream), &brokenPipe{c.room}, &complaints})
+			code := execute([]string{"replay", "-"}, stdio{bytes.NewReader(c.stream), &brokenPipe{c.room}, &complaints, false})
 			if code != exitError || !strings.Contains(complaints.String(), "standard output: no reader") {
 				t.Errorf("exit code %d: %s", code, complaints.String())
 			}

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 
+	"audisp-history/conf"
 	"audisp-history/enrich/record"
 	"audisp-history/plugin/sink"
 )
@@ -80,6 +85,80 @@ func mentionOf(line []byte) (mention, bool) {
 		return mention{gap: gap}, isGap
 	}
 	return mention{stamp: stampOf(&h), ordered: record.Ordered(&h)}, true
+}
+
+// mentions read lines of a format. What is written for people is not read: after kill -9 some events may be there twice.
+var mentions = map[conf.Format]func([]byte) (mention, bool){
+	conf.FormatAudit:  mentionOf,
+	conf.FormatJSON:   mentionInJSON,
+	conf.FormatECS:    mentionInECS,
+	conf.FormatPretty: func([]byte) (mention, bool) { return mention{}, false },
+}
+
+// A writtenGap is a gap as JSON has it.
+type writtenGap struct {
+	Reason   string
+	From, To time.Time
+	Lost     uint64
+}
+
+// name is what gapIn finds in the same gap's record.
+func (g *writtenGap) name() string {
+	name := "reason=" + g.Reason + " from=" + seconds(g.From)
+	if !g.To.IsZero() {
+		name += " to=" + seconds(g.To)
+	}
+	return name + " lost=" + strconv.FormatUint(g.Lost, 10)
+}
+
+// seconds is a time as auditd writes it; the zero one is 0.000.
+func seconds(t time.Time) string {
+	if t.IsZero() {
+		return "0.000"
+	}
+	return fmt.Sprintf("%d.%03d", t.Unix(), t.UnixMilli()%1000)
+}
+
+func mentionInJSON(line []byte) (mention, bool) {
+	var v struct {
+		ID, Node string
+		Gap      *writtenGap
+		Records  map[string]json.RawMessage
+	}
+	if json.Unmarshal(line, &v) != nil {
+		return mention{}, false
+	}
+	kernel := true
+	for typ := range v.Records {
+		kernel = kernel && !strings.HasPrefix(typ, "DAEMON_")
+	}
+	return mentionWith(v.ID, v.Node, kernel, v.Gap)
+}
+
+func mentionInECS(line []byte) (mention, bool) {
+	var v struct {
+		Event struct{ ID string }
+		Host  struct{ Name string }
+		Audit struct {
+			Type string `json:"message_type"`
+			Gap  *writtenGap
+		} `json:"auditd"`
+	}
+	if json.Unmarshal(line, &v) != nil {
+		return mention{}, false
+	}
+	return mentionWith(v.Event.ID, v.Host.Name, !strings.HasPrefix(v.Audit.Type, "daemon_"), v.Audit.Gap)
+}
+
+// mentionWith takes an id as ausearch shows it, seconds.milliseconds:serial.
+func mentionWith(id, node string, kernel bool, gap *writtenGap) (mention, bool) {
+	if gap != nil {
+		return mention{gap: gap.name()}, true
+	}
+	h, ok := record.ParseHeader([]byte("type=X msg=audit(" + id + "): "))
+	s := stampOf(&h)
+	s.node = node
+	return mention{stamp: s, ordered: kernel && h.Serial != 0}, ok
 }
 
 // gapIn is what names the gap that a record tells of: all but the process that wrote it.

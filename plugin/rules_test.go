@@ -47,7 +47,7 @@ func TestRulesInstall(t *testing.T) {
 	} {
 		must(t, os.WriteFile(load, []byte("#!/bin/sh\n"+c.script+"\n"), 0o755))
 		var out, said strings.Builder
-		err := installRules(stdio{nil, &out, &said}, files, dir, load)
+		err := installRules(stdio{nil, &out, &said, false}, files, dir, load)
 		if (err != nil) != c.fails || !strings.Contains(out.String(), c.out) || said.String() != c.err {
 			t.Errorf("%s: %q, %q, %v", c.script, &out, &said, err)
 		}
@@ -88,13 +88,13 @@ func TestCheckExits(t *testing.T) {
 	}
 	s.ConfigPath = write(t, "h.yaml", []byte("outputs:\n- file:\n    path: /a/b\n"))
 	var out strings.Builder
-	err := runCheck(stdio{nil, &out, &out}, false, s)
+	err := runCheck(stdio{nil, &out, &out, false}, false, s)
 	if err == nil || !strings.Contains(err.Error(), "1 finding") || !strings.Contains(out.String(), "[no-auditd]") {
 		t.Errorf("%v: %s", err, &out)
 	}
 	s.ConfigPath = write(t, "h.yaml", []byte("outputs:\n- colour: red\n"))
 	out.Reset()
-	if err := runCheck(stdio{nil, &out, &out}, true, s); err == nil || !strings.Contains(out.String(), "h.yaml:2: ") {
+	if err := runCheck(stdio{nil, &out, &out, false}, true, s); err == nil || !strings.Contains(out.String(), "h.yaml:2: ") {
 		t.Errorf("%v: %s", err, &out)
 	}
 }

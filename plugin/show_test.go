@@ -18,7 +18,7 @@ func keptState(t *testing.T, dir, boot string, stream []byte) (state string) {
 	must(t, os.WriteFile(proc+"/sys/kernel/random/boot_id", []byte(boot+"\n"), 0o600))
 	state = filepath.Join(dir, "state")
 	config := write(t, "c.yaml", fmt.Appendf(nil, "outputs: [{everything: true, file: {path: %s/log}}]\nstate: {dir: %s}\nauditd_conf: \"\"\n", dir, state))
-	must(t, runIn(proc, []string{"--config", config}, stdio{bytes.NewReader(stream), io.Discard, io.Discard}))
+	must(t, runIn(proc, []string{"--config", config}, stdio{bytes.NewReader(stream), io.Discard, io.Discard, false}))
 	return state
 }
 

@@ -8,6 +8,7 @@
 package history
 
 import (
+	"math"
 	"strconv"
 
 	"audisp-history/enrich/task"
@@ -22,13 +23,27 @@ const (
 	Front             // keep the newest
 )
 
-// slots is how many histories are kept rendered; with the longest of them (a line) that is 32 MiB at the very most.
+// An Encoding says how a history is written.
+type Encoding struct {
+	Element   func(dst []byte, e *task.Exec) []byte // appends an exec
+	Omitted   func(dst []byte, execs uint64) []byte // appends what stands for execs that are left out
+	Separator string                                // stands between two of them
+	// Longest bounds what is kept rendered of one history, whatever the limit.
+	Longest int
+}
+
+// maxText is the longest text: a line has no room for more.
+const maxText = 8969
+
+// slots is how many histories are kept rendered; with the longest of them, as text, that is 32 MiB at the very most.
 const slots = 1 << 12
 
 // A Renderer renders histories and remembers those it rendered last. It is not safe for concurrent use.
 type Renderer struct {
-	cut   Cut
-	limit int
+	cut      Cut
+	limit    int
+	encoding Encoding
+	gap      int // the bytes that what stands for execs left out takes at the most, with its separators
 
 	cache    []slot
 	nodes    []*task.Exec // scratch: a history, oldest first
@@ -44,9 +59,15 @@ type slot struct {
 	text  []byte
 }
 
-// NewRenderer makes a renderer of histories of at most limit bytes, 0 for as many as the caller has room.
+// NewRenderer makes a renderer of histories as text, of at most limit bytes, 0 for as many as the caller has room.
 func NewRenderer(cut Cut, limit int) *Renderer {
-	return &Renderer{cut: cut, limit: limit, cache: make([]slot, slots)}
+	return NewEncoded(Encoding{appendElement, appendOmitted, "=>", maxText}, cut, limit)
+}
+
+// NewEncoded makes a renderer of histories in another encoding. The limit is in bytes of that.
+func NewEncoded(c Encoding, cut Cut, limit int) *Renderer {
+	gap := len(c.Omitted(nil, math.MaxUint32)) + 2*len(c.Separator)
+	return &Renderer{cut: cut, limit: limit, encoding: c, gap: gap, cache: make([]slot, slots)}
 }
 
 // Revise forgets what was rendered if the histories have another revision (see task.Table.Revision) than before.
@@ -82,18 +103,15 @@ func (r *Renderer) Append(dst []byte, e *task.Exec, room int) []byte {
 	return text
 }
 
-// maxText bounds what is cached of one history, whatever the limit: a line has no room for more.
-const maxText = 8969
-
 func (r *Renderer) fill(s *slot, e *task.Exec) {
-	limit := maxText
+	limit := r.encoding.Longest
 	if r.limit > 0 {
 		limit = min(limit, r.limit)
 	}
 	if p := e.Prev; p != nil {
 		before := &r.cache[p.ID%slots]
 		if before != s && before.id == p.ID && before.whole {
-			text := appendElement(append(append(s.text[:0], before.text...), "=>"...), e)
+			text := r.encoding.Element(append(append(s.text[:0], before.text...), r.encoding.Separator...), e)
 			s.id, s.whole, s.text = e.ID, true, text
 			if len(text) <= limit {
 				return
@@ -116,7 +134,7 @@ func (r *Renderer) elements(e *task.Exec) {
 		r.nodes[i], r.nodes[j] = r.nodes[j], r.nodes[i]
 	}
 	for _, n := range r.nodes {
-		r.text = appendElement(r.text, n)
+		r.text = r.encoding.Element(r.text, n)
 		r.ends = append(r.ends, len(r.text))
 	}
 }
@@ -124,16 +142,16 @@ func (r *Renderer) elements(e *task.Exec) {
 // fit appends the elements with as many left out as must be, and reports whether none was.
 func (r *Renderer) fit(dst []byte, limit int) ([]byte, bool) {
 	n := len(r.nodes)
-	if len(r.text)+2*(n-1) <= limit {
+	separator := len(r.encoding.Separator)
+	if len(r.text)+separator*(n-1) <= limit {
 		return r.join(dst, 0, n), true
 	}
-	// What the marker can take: omitted= and ten digits, and an arrow to each side.
-	budget := limit - len("omitted=") - 10 - 4
+	budget := limit - r.gap
 	head := 0
 	if r.cut == Middle {
 		head = r.take(budget/4, 0, 1)
 		if head > 0 {
-			budget -= r.ends[head-1] + 2*head
+			budget -= r.ends[head-1] + separator*head
 		}
 	}
 	tail := n - r.take(budget, n-1, -1)
@@ -149,11 +167,11 @@ func (r *Renderer) fit(dst []byte, limit int) ([]byte, bool) {
 	}
 	out := dst
 	if head > 0 {
-		out = append(r.join(out, 0, head), "=>"...)
+		out = append(r.join(out, 0, head), r.encoding.Separator...)
 	}
-	out = appendOmitted(out, omitted)
+	out = r.encoding.Omitted(out, omitted)
 	if tail < n {
-		out = r.join(append(out, "=>"...), tail, n)
+		out = r.join(append(out, r.encoding.Separator...), tail, n)
 	}
 	if len(out)-len(dst) > limit {
 		return dst, false
@@ -165,7 +183,7 @@ func (r *Renderer) fit(dst []byte, limit int) ([]byte, bool) {
 func (r *Renderer) take(budget, i, d int) int {
 	taken := 0
 	for ; i >= 0 && i < len(r.nodes); i += d {
-		budget -= r.size(i) + len("=>")
+		budget -= r.size(i) + len(r.encoding.Separator)
 		if budget < 0 {
 			break
 		}
@@ -184,7 +202,7 @@ func (r *Renderer) size(i int) int {
 func (r *Renderer) join(dst []byte, from, to int) []byte {
 	for i := from; i < to; i++ {
 		if i > from {
-			dst = append(dst, "=>"...)
+			dst = append(dst, r.encoding.Separator...)
 		}
 		dst = append(dst, r.text[r.ends[i]-r.size(i):r.ends[i]]...)
 	}

@@ -54,6 +54,15 @@ func (e *Event) RawEnd(i int) int {
 	return r.raw - r.start
 }
 
+// Parts takes the i-th record apart. Of what is no record, only the line is known.
+func (e *Event) Parts(i int) Parts {
+	line := e.Line(i)
+	if e.Records[i].Kind == Unreadable {
+		return Parts{Line: line}
+	}
+	return split(line, e.Header(i), e.Records[i].Kind, e.RawEnd(i))
+}
+
 // Header reads the header of the i-th record once more.
 func (e *Event) Header(i int) Header { h, _ := ParseHeader(e.Line(i)); return h }
 

@@ -42,7 +42,9 @@ func separator(line []byte, first int) int {
 // fill, ends the record.
 type Fields struct {
 	Key, Value []byte // Value as written: quoted, bare hexadecimal, (null) or plain
-	rest       []byte
+	// Words is what stands before the field, or behind the last one, and is no field: words and the blanks around them.
+	Words []byte
+	rest  []byte
 }
 
 // FieldsOf begins at a body, from Header.Body to Raw.
@@ -50,17 +52,20 @@ func FieldsOf(body []byte) Fields { return Fields{rest: body} }
 
 // Next moves to the next field and reports whether there is one.
 func (f *Fields) Next() bool {
+	from := f.rest
 	for len(f.rest) > 0 {
 		n := wordEnd(f.rest)
 		if n == len(f.rest) || f.rest[n] == ' ' {
 			f.rest = f.rest[min(n+1, len(f.rest)):]
 			continue
 		}
+		f.Words = from[:len(from)-len(f.rest)]
 		f.Key = f.rest[:n]
 		f.rest = f.rest[n+1:]
 		f.takeValue()
 		return true
 	}
+	f.Words = from
 	return false
 }
 

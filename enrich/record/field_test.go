@@ -239,3 +239,23 @@ func checkCall(t *testing.T, body []byte) {
 		t.Errorf("%q read in two ways:\n%s\n%s", body, describe(&fast), describe(&slow))
 	}
 }
+
+func TestWordsBetweenFields(t *testing.T) {
+	for body, want := range map[string]string{
+		"avc:  denied  { read } for  pid=7 comm=\"x\" end": "avc:  denied  { read } for  |pid;|comm;end|",
+		"a=1  b=2":   "|a; |b;|",
+		"words only": "words only|",
+		"":           "|",
+		"a='x' b=1":  "|a;|",
+	} {
+		var got strings.Builder
+		f := FieldsOf([]byte(body))
+		for f.Next() {
+			got.WriteString(string(f.Words) + "|" + string(f.Key) + ";")
+		}
+		got.WriteString(string(f.Words) + "|")
+		if got.String() != want {
+			t.Errorf("%q: %q, want %q", body, got.String(), want)
+		}
+	}
+}

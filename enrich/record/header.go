@@ -49,6 +49,38 @@ func ParseHeader(line []byte) (Header, bool) {
 	return h, h.parseStamp(line, end+len(" msg=audit("))
 }
 
+// Parts is a line taken apart. The slices are parts of the line.
+type Parts struct {
+	Line []byte // the whole of it, newline included where it has one
+	Header
+	Kind     Kind
+	Raw      []byte // the body as the kernel or a program wrote it
+	Enriched []byte // what auditd added behind the separator, empty where it added nothing
+}
+
+// Split takes a line apart. It reports false, and says nothing but the line, for what is no audit record.
+func Split(line []byte) (Parts, bool) {
+	h, ok := ParseHeader(line)
+	if !ok {
+		return Parts{Line: line}, false
+	}
+	kind := KindOf(h.Type)
+	return split(line, h, kind, max(Raw(line, kind == User || kind == Daemon), h.Body)), true
+}
+
+func split(line []byte, h Header, kind Kind, raw int) Parts {
+	p := Parts{Line: line, Header: h, Kind: kind, Raw: line[h.Body:raw]}
+	// Padding may stand before the separator, see Raw.
+	if i := indexFrom(line, raw, Separator); i >= 0 {
+		end := len(line)
+		for end > i+1 && (line[end-1] == '\n' || line[end-1] == '\r' || line[end-1] == 0) {
+			end--
+		}
+		p.Enriched = line[i+1 : end]
+	}
+	return p
+}
+
 // Ordered reports whether a record's serial is one of the kernel's, which are in order. Those of DAEMON_* records are
 // auditd's own; 0, which the kernel never gives out, is what this program's records have.
 func Ordered(h *Header) bool { return ordered(KindOf(h.Type), h.Serial) }

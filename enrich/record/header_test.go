@@ -138,3 +138,31 @@ func FuzzHeader(f *testing.F) {
 		}
 	})
 }
+
+func TestSplit(t *testing.T) {
+	for _, c := range []struct{ name, line, raw, enriched string }{
+		{"enriched", "type=SYSCALL msg=audit(1.000:1): pid=1\x1dUID=\"root\"\n", "pid=1", `UID="root"`},
+		{"not enriched", "type=SYSCALL msg=audit(1.000:1): pid=1\n", "pid=1", ""},
+		{"padding", "type=SYSCALL msg=audit(1.000:1): pid=1\x00\x1dUID=1\r\n", "pid=1", "UID=1"},
+		{"separator in a message", "type=USER_CMD msg=audit(1.000:1): msg='a\x1db'\x1dUID=1", "msg='a\x1db'", "UID=1"},
+		{"nothing behind the separator", "type=CWD msg=audit(1.000:1): a=1\x1d\n", "a=1", ""},
+		{"no body", "type=EOE msg=audit(1.000:1): \n", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, ok := Split([]byte(c.line))
+			if !ok || string(p.Raw) != c.raw || string(p.Enriched) != c.enriched || string(p.Line) != c.line || p.Kind != KindOf(p.Type) {
+				t.Errorf("%v %q %q %v", ok, p.Raw, p.Enriched, p.Kind)
+			}
+			var e *Event
+			a := NewAssembler(1, func(got *Event) { e = got })
+			a.Add([]byte(c.line), 0)
+			a.Flush()
+			if q := e.Parts(0); string(q.Raw) != c.raw || string(q.Enriched) != c.enriched || q.Kind != p.Kind || string(q.Type) != string(p.Type) {
+				t.Errorf("of an event: %q %q %v", q.Raw, q.Enriched, q.Kind)
+			}
+		})
+	}
+	if p, ok := Split([]byte("hello\n")); ok || string(p.Line) != "hello\n" || p.Raw != nil {
+		t.Errorf("%v %+v", ok, p)
+	}
+}

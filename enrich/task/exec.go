@@ -30,20 +30,32 @@ func (v Via) String() string {
 	return ""
 }
 
-// An Exec is one program that was executed, and by Prev all that were before it. Only its table changes it.
-type Exec struct {
-	Prev    *Exec
+// A Program is what was executed. It is never changed: many execs share it.
+type Program struct {
 	Name    string // comm after the exec: up to 15 bytes of any kind
 	Exe     string // the path it was executed from, empty if unknown
-	Start   int64  // when, in milliseconds since 1970, UTC
-	ID      uint64 // unique within its table, never used again
-	PID     uint32
-	Depth   uint32 // nodes from the first to this one
-	Omitted uint32 // of a Folded one: how many it stands for
-	Via     Via
-	refs    int32  // tasks and execs that point here
-	saved   uint32 // its number, for a Saver
+	Omitted uint32 // of a Folded exec: how many it stands for
 }
+
+// An Exec is one program that was executed, and by Prev all that were before it. Only its table changes it. There are
+// more of them than of anything else; they take 48 bytes.
+type Exec struct {
+	Prev *Exec
+	*Program
+	Start int64  // when, in milliseconds since 1970, UTC
+	ID    uint64 // unique within its table, never used again
+	PID   uint32
+	refs  int32  // tasks and execs that point here
+	saved uint32 // its number, for a Saver
+	Depth uint16 // nodes from the first to this one, at most maxDepth
+	Via   Via
+}
+
+// maxDepth is the longest history that a node can count.
+const maxDepth = 1<<16 - 1
+
+// unnamed is the program of an exec that has been given none.
+var unnamed = &Program{}
 
 // hold and release count who points at an exec, so that the table knows how many there are and uses their memory again.
 func (e *Exec) hold() *Exec {
@@ -66,7 +78,7 @@ func (t *Table) release(e *Exec) {
 			return
 		}
 		prev := e.Prev
-		*e = Exec{}
+		*e = Exec{Program: unnamed}
 		if t.spare < maxSpare {
 			e.Prev, t.free = t.free, e
 			t.spare++
@@ -89,7 +101,7 @@ func (t *Table) newExec(prev *Exec) *Exec {
 	}
 	t.lastID++
 	t.execs++
-	*e = Exec{Prev: prev.hold(), ID: t.lastID, Depth: 1}
+	*e = Exec{Prev: prev.hold(), Program: unnamed, ID: t.lastID, Depth: 1}
 	if prev != nil {
 		e.Depth = prev.Depth + 1
 	}
@@ -111,7 +123,7 @@ func (t *Table) fold(e *Exec, depth int) *Exec {
 		omitted += max(p.Omitted, 1)
 	}
 	at := t.newExec(p)
-	at.Via, at.Omitted, at.PID, at.Start = Folded, omitted, first.PID, first.Start
+	at.Via, at.Program, at.PID, at.Start = Folded, &Program{Omitted: omitted}, first.PID, first.Start
 	for i := keepNew - 1; i >= 0; i-- {
 		at = t.copyExec(newest[i], at)
 	}
@@ -121,6 +133,6 @@ func (t *Table) fold(e *Exec, depth int) *Exec {
 // copyExec makes the same exec on top of another history.
 func (t *Table) copyExec(e, prev *Exec) *Exec {
 	c := t.newExec(prev)
-	c.Name, c.Exe, c.Start, c.PID, c.Via, c.Omitted = e.Name, e.Exe, e.Start, e.PID, e.Via, e.Omitted
+	c.Program, c.Start, c.PID, c.Via = e.Program, e.Start, e.PID, e.Via
 	return c
 }

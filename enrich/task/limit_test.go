@@ -150,15 +150,15 @@ func TestSharedNamesAreBounded(t *testing.T) {
 	tab := NewTable(roomy, 0)
 	k := tab.New(2, nil, nil, 0)
 	tab.exec(k, "first")
-	for i := range maxNames + 1000 {
+	for i := range maxPrograms + 1000 {
 		other := tab.New(3, nil, nil, 0)
 		tab.Execute(other, fmt.Append(nil, i), nil, 0, Recorded)
-		if len(tab.names) > maxNames {
-			t.Fatalf("%d names", len(tab.names))
+		if len(tab.programs) > maxPrograms {
+			t.Fatalf("%d names", len(tab.programs))
 		}
 	}
 	wantHistory(t, k, "first")
-	wantHistory(t, tab.Lookup(3), fmt.Sprint(maxNames+999))
+	wantHistory(t, tab.Lookup(3), fmt.Sprint(maxPrograms+999))
 }
 
 func TestCountsAdd(t *testing.T) {

@@ -70,3 +70,40 @@ func TestCorrectIsSeenByAllWhoInherited(t *testing.T) {
 		t.Error("the revision changes without a correction")
 	}
 }
+
+func TestPrecedePutsAHistoryBeforeTheFirstExec(t *testing.T) {
+	tab := NewTable(roomy, 0)
+	parent := tab.New(1, nil, nil, 0)
+	tab.exec(parent, "init", "sh")
+	k := tab.New(10, nil, nil, 50)
+	tab.exec(k, "vi")
+	child := tab.New(11, k, k.Exec, 60)
+	tab.exec(child, "ls")
+	if !tab.Precede(k, parent.Exec, false) {
+		t.Fatal("refused")
+	}
+	tab.Measure()
+	wantHistory(t, k, "init sh vi")
+	wantHistory(t, child, "init sh vi ls")
+	checkTable(t, tab)
+	if tab.Precede(parent, child.Exec, false) {
+		t.Error("a history was put before itself")
+	}
+	wantHistory(t, parent, "init sh")
+	checkTable(t, tab)
+}
+
+func TestPrecedeOfAForkedTaskAddsNothing(t *testing.T) {
+	tab := NewTable(roomy, 0)
+	parent := tab.New(1, nil, nil, 0)
+	tab.exec(parent, "init", "sh")
+	k := tab.New(10, nil, nil, 50)
+	tab.exec(k, "sh")
+	tab.Precede(k, parent.Exec, true)
+	wantHistory(t, k, "init sh")
+	bare := tab.New(12, nil, nil, 50)
+	tab.Precede(bare, parent.Exec, true)
+	tab.Measure()
+	wantHistory(t, bare, "init sh")
+	checkTable(t, tab)
+}

@@ -249,7 +249,7 @@ func (s *Restorer) exec(r *packed.Reader) error {
 		return r.Err()
 	}
 	e := s.table.newExec(prev)
-	e.Name, e.Exe, e.Start, e.PID, e.Via, e.Omitted = name, exe, start, pid, via, omitted
+	e.Program, e.Start, e.PID, e.Via = s.table.share(Program{name, exe, omitted}), start, pid, via
 	s.execs = append(s.execs, e.hold()) // until Finish: a task may be forgotten before the next one is read
 	return nil
 }

@@ -1,5 +1,7 @@
 package task
 
+import "slices"
+
 // A Task is a process: a thread group, named by its thread-group id in the initial pid namespace. Its fields are for
 // whoever drives the table to read; those that are not about the history it may set as well.
 type Task struct {
@@ -69,7 +71,7 @@ func (k *Task) Descends(pid uint32) bool {
 	return false
 }
 
-// Limits bound what a table keeps. Each is at least 1, Depth at least 16.
+// Limits bound what a table keeps. Each is at least 1, Depth at least 16 and at most 65535.
 type Limits struct {
 	Tasks int // that live
 	Ended int // that have ended and are remembered for late news of them
@@ -96,12 +98,12 @@ type Table struct {
 	head   int
 	count  int
 
-	execs  int
-	lastID uint64
-	free   *Exec
-	spare  int
-	names  map[string]string
-	shared int // bytes of names
+	execs    int
+	lastID   uint64
+	free     *Exec
+	spare    int
+	programs map[Program]*Program
+	shared   int // bytes of their names
 
 	revision uint64
 	counts   Counts
@@ -109,8 +111,8 @@ type Table struct {
 
 // NewTable makes an empty table. Its execs get IDs above firstID, so that those of several tables can be told apart.
 func NewTable(l Limits, firstID uint64) *Table {
-	l.Tasks, l.Ended, l.Execs, l.Depth = max(l.Tasks, 1), max(l.Ended, 1), max(l.Execs, 1), max(l.Depth, 16)
-	return &Table{limits: l, lastID: firstID, tasks: make(map[uint32]*Task), names: make(map[string]string)}
+	l.Tasks, l.Ended, l.Execs, l.Depth = max(l.Tasks, 1), max(l.Ended, 1), max(l.Execs, 1), min(max(l.Depth, 16), maxDepth)
+	return &Table{limits: l, lastID: firstID, tasks: make(map[uint32]*Task), programs: make(map[Program]*Program)}
 }
 
 // Lookup returns the task that last had a pid, ended or not, or nil.
@@ -159,7 +161,7 @@ func (t *Table) Execute(k *Task, name, exe []byte, start int64, via Via) *Exec {
 		t.SetHistory(k, t.fold(k.Exec, depth))
 	}
 	e := t.newExec(k.Exec)
-	e.Name, e.Exe, e.PID, e.Start, e.Via = t.intern(name), t.intern(exe), k.PID, start, via
+	e.Program, e.PID, e.Start, e.Via = t.program(name, exe), k.PID, start, via
 	t.SetHistory(k, e)
 	if via == Recorded {
 		t.counts.Execed++
@@ -202,9 +204,56 @@ func (t *Table) Rebase(k *Task, base *Exec) {
 	t.SetHistory(k, at)
 }
 
+// Precede puts the history base before the first exec of a task whose creator was not known, for all who inherited
+// that, and reports whether it could: a history does not come before itself. If the task has only been forked, its first
+// exec was none, and becomes the newest of base. Measure belongs behind it.
+func (t *Table) Precede(k *Task, base *Exec, forked bool) bool {
+	first := k.Exec
+	for first != nil && first.Prev != nil {
+		first = first.Prev
+	}
+	if first == nil {
+		t.SetHistory(k, base)
+		return true
+	}
+	for e := base; e != nil; e = e.Prev {
+		if e == first {
+			return false
+		}
+	}
+	before := base
+	if forked && base != nil {
+		first.Name, first.Exe, first.Start = base.Name, base.Exe, base.Start
+		first.PID, first.Via, first.Omitted = base.PID, base.Via, base.Omitted
+		before = base.Prev
+	}
+	first.Prev = before.hold()
+	t.revision++
+	return true
+}
+
+// Measure sets the depth of all execs anew, which Precede leaves as it was.
+func (t *Table) Measure() {
+	measured := make(map[*Exec]bool, t.execs)
+	var path []*Exec
+	for k := range t.All {
+		e := k.Exec
+		for path = path[:0]; e != nil && !measured[e]; e = e.Prev {
+			path = append(path, e)
+		}
+		for _, e := range slices.Backward(path) {
+			e.Depth = 1
+			if e.Prev != nil {
+				e.Depth = e.Prev.Depth + 1
+			}
+			measured[e] = true
+		}
+	}
+}
+
 // Correct changes what is known of an exec that was inferred, for all who inherited it.
 func (t *Table) Correct(e *Exec, name, exe []byte, start int64, via Via) {
-	e.Name, e.Exe, e.Start, e.Via = t.intern(name), t.intern(exe), start, via
+	e.Program, e.Start, e.Via = t.program(name, exe), start, via
 	t.revision++
 }
 
@@ -292,23 +341,32 @@ func (t *Table) evict(keep *Task) {
 	}
 }
 
-// maxNames and maxShared bound the strings that are shared between execs; those in use live on without being shared.
+// maxPrograms and maxShared bound the programs that are shared between execs; those in use live on without being shared.
 const (
-	maxNames  = 1 << 16
-	maxShared = 8 << 20 // bytes
+	maxPrograms = 1 << 16
+	maxShared   = 8 << 20 // bytes of names
 )
 
-func (t *Table) intern(b []byte) string {
-	if s, ok := t.names[string(b)]; ok {
-		return s
+func (t *Table) program(name, exe []byte) *Program {
+	if p, ok := t.programs[Program{Name: string(name), Exe: string(exe)}]; ok {
+		return p
 	}
-	if t.shared += len(b); len(t.names) >= maxNames || t.shared > maxShared {
-		clear(t.names)
-		t.shared = len(b)
+	return t.share(Program{Name: string(name), Exe: string(exe)})
+}
+
+// share makes a program that others may have as well.
+func (t *Table) share(p Program) *Program {
+	if shared, ok := t.programs[p]; ok {
+		return shared
 	}
-	s := string(b)
-	t.names[s] = s
-	return s
+	bytes := len(p.Name) + len(p.Exe)
+	if t.shared += bytes; len(t.programs) >= maxPrograms || t.shared > maxShared {
+		clear(t.programs)
+		t.shared = bytes
+	}
+	shared := &p
+	t.programs[p] = shared
+	return shared
 }
 
 // Add adds the counts of another table.

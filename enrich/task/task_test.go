@@ -79,7 +79,7 @@ func checkTable(t *testing.T, tab *Table, held ...*Exec) {
 		if e.refs != n {
 			t.Errorf("%d point at %s, counted are %d", n, e.Name, e.refs)
 		}
-		depth := uint32(1)
+		depth := uint16(1)
 		if e.Prev != nil {
 			depth += e.Prev.Depth
 		}

@@ -3,6 +3,7 @@ package text
 import (
 	"strconv"
 
+	"audisp-history/enrich/history"
 	"audisp-history/enrich/tracker"
 )
 
@@ -22,7 +23,15 @@ type Self struct {
 //
 // from= and to= are seconds since 1970. from=0.000 means from boot on, or from when is not known; a gap that has not
 // ended has no to=.
-func AppendGap(dst []byte, g *tracker.Gap, self *Self) []byte {
+func AppendGap(dst []byte, g *tracker.Gap, self *Self) []byte { return appendGap(dst, g, self, nil) }
+
+// AppendGap appends the record of a gap, as the function does. Where it is known who made it, by= and bhistory= say that.
+func (f *Format) AppendGap(dst []byte, g *tracker.Gap, self *Self) []byte {
+	return appendGap(dst, g, self, f.renderer)
+}
+
+func appendGap(dst []byte, g *tracker.Gap, self *Self, r *history.Renderer) []byte {
+	begin := len(dst)
 	node := g.Node
 	if node == "" {
 		node = self.Node
@@ -42,11 +51,20 @@ func AppendGap(dst []byte, g *tracker.Gap, self *Self) []byte {
 	}
 	dst = strconv.AppendUint(append(dst, " lost="...), g.Lost, 10)
 	dst = append(append(append(dst, ` exe="`...), self.Exe...), '"')
-	return append(dst, " res=failed'\n"...)
+	const end = " res=failed'\n"
+	if r != nil && g.By != 0 {
+		dst = number(append(dst, " by="...), g.By)
+		const field = ` bhistory="`
+		from := len(dst)
+		room := maxLine - (from - begin) - len(field) - len(`"`) - len(end)
+		if dst = r.Append(append(dst, field...), g.ByExec, room); len(dst) > from+len(field) {
+			dst = append(dst, '"')
+		} else {
+			dst = dst[:from]
+		}
+	}
+	return append(dst, end...)
 }
-
-// AppendGap appends the record of a gap, as the function does.
-func (f *Format) AppendGap(dst []byte, g *tracker.Gap, self *Self) []byte { return AppendGap(dst, g, self) }
 
 func number(dst []byte, n uint32) []byte { return strconv.AppendUint(dst, uint64(n), 10) }
 

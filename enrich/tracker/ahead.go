@@ -44,7 +44,7 @@ func (t *Tracker) Ready(e *record.Event) bool {
 	if _, ok := m.foreseen(n); ok {
 		return true
 	}
-	return elsewhere(parent) && (m.likelyFork(parent, n) || m.likelyOrphan(parent, n))
+	return elsewhere(parent) && (m.likelyFork(parent, n, true) || m.likelyOrphan(parent, n))
 }
 
 // Foresee notes what an event that waits says of forks.
@@ -113,18 +113,20 @@ func (m *machine) placeForeseen(f *aheadFork, n *news) *task.Task {
 	f.taken = true
 	k := m.New(n.pid, f.fork.caller, f.fork.caller.Exec, f.at)
 	if k.Creator.Foreign {
-		m.pairUp(k.Creator.Init, f.child, m.clock.place(n.pid))
+		k.Place = m.clock.place(n.pid)
+		m.pairUp(k.Creator.Init, f.child, k.Place)
 	}
 	k.PPID, k.Early = n.ppid, true
 	f.born(k)
 	return k
 }
 
-// likelyFork reports whether there is a fork of the parent waiting that can hardly be another's than this task's.
-func (m *machine) likelyFork(parent *task.Task, n *news) bool {
+// likelyFork reports whether there is a fork of the parent waiting that can hardly be another's than this task's. One by
+// clone3 is likely only where no other is known: it most often makes a thread, or what is executed before it returns.
+func (m *machine) likelyFork(parent *task.Task, n *news, clone3 bool) bool {
 	place := m.clock.place(n.pid)
 	for _, f := range m.forks.waiting[n.ppid] {
-		if since, ok := f.fits(n, place); ok && since <= likely && (!f.clone3 || f.exec == parent.Exec) {
+		if since, ok := f.fits(n, place); ok && since <= likely && (!f.clone3 || clone3 && f.exec == parent.Exec) {
 			return true
 		}
 	}

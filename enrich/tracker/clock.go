@@ -21,7 +21,7 @@ func (c *pidClock) place(pid uint32) int64 {
 	p := c.base + int64(pid)
 	round := c.most - firstPID
 	switch {
-	case round < firstPID: // it can hardly have begun again yet
+	case c.base == 0 && round < firstPID: // it can hardly have begun again yet
 	case c.top-p > round/2:
 		return p + round
 	case p-c.top > round/2:
@@ -37,6 +37,18 @@ func (c *pidClock) born(pid uint32) {
 		c.base = p - int64(pid) // which moves when a new round has begun
 		c.most = max(c.most, int64(pid))
 	}
+}
+
+// again notices that the kernel has begun again sooner than the pids so far lead to expect, as it does when pid_max was
+// lowered: the child of a fork gets its pid after the call began, so behind all that had been given out before (low).
+func (c *pidClock) again(pid uint32, low int64) {
+	newest := c.top - c.base
+	if c.place(pid) > low || pid < firstPID || newest <= firstPID {
+		return
+	}
+	c.most = newest
+	c.base += newest - firstPID
+	c.top = c.base + int64(pid)
 }
 
 // shown tells of the first record of a task, whose pid had been given out before its time.

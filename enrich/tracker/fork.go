@@ -43,6 +43,9 @@ func (m *machine) fork(caller *task.Task, f fork) {
 		}
 		return
 	}
+	if !f.late {
+		m.clock.again(uint32(f.child), m.clock.before(f.at))
+	}
 	m.clock.born(uint32(f.child))
 	m.child(f)
 }

@@ -2,6 +2,7 @@ package tracker
 
 import (
 	"audisp-history/enrich/record"
+	"audisp-history/enrich/task"
 )
 
 // A Gap is a span in which transitions may have gone unseen.
@@ -14,6 +15,10 @@ type Gap struct {
 	Lost     uint64 // events that the serials say are missing
 	First    uint64 // the serial of the first of them
 	At       int64  // when it is told of: the time of the event before which it is
+	// By is who removed the rules or switched auditing off, as far as that was recorded, and ByExec the history of that
+	// task then, valid while the gap is told of.
+	By     uint32
+	ByExec *task.Exec
 }
 
 // Reason says why transitions may be missing.
@@ -115,8 +120,39 @@ func (t *Tracker) configChange(m *machine, e *record.Event, i int) {
 	default:
 		return
 	}
-	m.change(c, e.Time)
-	t.noteRules(m, c, e.Time)
+	by := uint32(0)
+	if e.Call >= 0 { // the event's call has just been read
+		by = t.call.PID
+	}
+	t.change(m, c, e.Time, by)
+}
+
+func (t *Tracker) change(m *machine, c ruleChange, at int64, by uint32) {
+	m.change(c, at, by)
+	t.noteRules(m, c, at, by)
+}
+
+// Rules tells what was found out by asking the kernel of this machine: that rules which are needed are gone, or back. Not
+// all that happens to them is recorded.
+func (t *Tracker) Rules(gone bool, at int64) {
+	if m := t.machine(t.config.Node); m != nil && gone == (m.open == nil) {
+		c := ruleAdded
+		if gone {
+			c = ruleRemoved
+		}
+		t.change(m, c, at, 0)
+	}
+}
+
+// Auditing tells in the same way that auditing is off, or on again.
+func (t *Tracker) Auditing(on bool, at int64) {
+	if m := t.machine(t.config.Node); m != nil && on == (m.open != nil) {
+		c := auditOff
+		if on {
+			c = auditOn
+		}
+		t.change(m, c, at, 0)
+	}
 }
 
 type ruleChange uint8
@@ -129,13 +165,13 @@ const (
 	ruleChanges
 )
 
-func (m *machine) change(c ruleChange, at int64) {
+func (m *machine) change(c ruleChange, at int64, by uint32) {
 	switch {
 	case m.open != nil:
 	case c == ruleRemoved:
-		m.open = &openGap{Gap: Gap{Node: m.name, Reason: RulesRemoved, From: at}}
+		m.openGap(RulesRemoved, at, by)
 	case c == auditOff:
-		m.open = &openGap{Gap: Gap{Node: m.name, Reason: AuditDisabled, From: at}}
+		m.openGap(AuditDisabled, at, by)
 	}
 	o := m.open
 	if o == nil {
@@ -152,6 +188,13 @@ func (m *machine) change(c ruleChange, at int64) {
 		o.forks, o.exec = false, false
 	case auditOn:
 		m.auditing(at)
+	}
+}
+
+func (m *machine) openGap(why Reason, at int64, by uint32) {
+	m.open = &openGap{Gap: Gap{Node: m.name, Reason: why, From: at, By: by}}
+	if k := m.Lookup(by); k != nil && by != 0 {
+		m.open.ByExec = m.Hold(k.Exec)
 	}
 }
 
@@ -207,6 +250,7 @@ func (m *machine) watch(at int64, idle bool) {
 func (m *machine) closeGap(at int64) {
 	o := m.open
 	m.open = nil
+	defer m.Release(o.ByExec)
 	if o.Reason == AuditDisabled {
 		o.To = at
 		m.lose(at)

@@ -19,7 +19,7 @@ const (
 	changeMention // pid, time; flag: it dies
 	changeAhead   // a fork that is ahead, as actFork
 	changeLose    // events are missing: time of the next one
-	changeRules   // what changed, time
+	changeRules   // what changed, by whom, time
 	changeTold    // the open gap was told of
 	changeClosed  // the open gap has ended: time
 	changeLook    // a look took effect, which is not in the journal: time
@@ -88,10 +88,11 @@ func (t *Tracker) noteBegin(m *machine, at int64) { t.noteAt(m, changeBegin, at)
 func (t *Tracker) noteLose(m *machine, to int64)  { t.noteAt(m, changeLose, to) }
 func (t *Tracker) noteLook(m *machine, at int64)  { t.noteAt(m, changeLook, at) }
 
-func (t *Tracker) noteRules(m *machine, c ruleChange, at int64) {
+func (t *Tracker) noteRules(m *machine, c ruleChange, at int64, by uint32) {
 	if w := t.journal(); w != nil {
 		t.noteAt(m, changeRules, at)
 		w.Byte(byte(c))
+		w.Uint(uint64(by))
 	}
 }
 
@@ -224,7 +225,7 @@ func (t *Tracker) replay(r *packed.Reader, head byte) error {
 		if c >= ruleChanges {
 			return fmt.Errorf("%w: rule change %d", errChange, c)
 		}
-		m.change(c, last.at)
+		m.change(c, last.at, r.Uint32())
 	case changeClosed:
 		if m.open != nil {
 			m.closeGap(last.at)

@@ -76,7 +76,41 @@ func (m *machine) apply(l *procfs.Look) {
 			}
 		}
 	}
+	m.adopt(l, byPID)
 	m.endUnseen()
+}
+
+// adopt places the tasks under the parents that the look shows whose records came before anything was known of those:
+// on a machine that runs, the events of the first moment are older than the first look.
+func (m *machine) adopt(l *procfs.Look, byPID map[int]*procfs.Process) {
+	adopted := false
+	for i := range l.Processes {
+		p := &l.Processes[i]
+		k, parent := m.Lookup(uint32(p.PID)), m.Lookup(uint32(p.PPID))
+		if k == nil || !k.WasShownIn(m.lookID) || k.Creator != nil || k.PID == initPID || k.Kernel {
+			continue
+		}
+		if parent == nil || !parent.WasShownIn(m.lookID) || parent.Exec == nil || comesFrom(parent, k) {
+			continue
+		}
+		// If it runs what its parent does, it has likely only been forked.
+		forked := k.Exec != nil && k.Exec.Prev == nil && k.Exec.Via == task.Seen && unchanged(parent.Exec, p, byPID[p.PPID])
+		if m.Precede(k, parent.Exec, forked) {
+			k.Creator = parent
+			adopted = true
+		}
+	}
+	if adopted {
+		m.Measure()
+	}
+}
+
+// comesFrom reports whether a task is another, or was made by it or its children.
+func comesFrom(k, other *task.Task) bool {
+	for k != nil && k != other {
+		k = k.Creator
+	}
+	return k != nil
 }
 
 // endUnseen ends the tasks that the look does not show.

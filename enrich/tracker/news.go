@@ -16,6 +16,8 @@ type news struct {
 	late      bool // the event came after others with higher serials
 	kernel    bool // /proc was asked, and ppid is a kernel thread
 
+	creator uint32 // found out: the pid of the task that forked it
+
 	// Of actFork: what the call returned, its flags, and whether they are hidden behind a pointer.
 	child  int64
 	flags  uint64

@@ -50,11 +50,13 @@ func (m *machine) same(k *task.Task, n *news) bool {
 	switch {
 	case k.Kernel: // its number is another's: kernel threads make no system calls
 		return false
-	case n.ppid == k.PPID || n.late:
+	case n.late:
 		return true
+	case n.ppid == k.PPID:
+		return !m.succeeded(k)
 	case k.PPID == 0, k.PID == initPID: // nothing was known of its parent
 	case n.ppid == initPID, n.ppid == k.Init, k.Descends(n.ppid):
-	case (k.Foreign || k.Unsure) && k.Init == 0 && m.isInit(n.ppid): // it joined a namespace, we do not know which
+	case (k.Foreign || k.Unsure) && k.Init == 0 && m.isInitFor(k, n.ppid): // it joined a namespace, we do not know which
 	case k.Ancestor() == nil && (k.Exec == nil || sameProgram(k.Exec.Exe, n.exe)): // nothing is known of its ancestors
 	default:
 		return false
@@ -62,10 +64,22 @@ func (m *machine) same(k *task.Task, n *news) bool {
 	return true
 }
 
-// isInit reports whether pid is the init of a pid namespace other than the initial one.
-func (m *machine) isInit(pid uint32) bool {
-	k := m.Lookup(pid)
-	return k != nil && k.Lives() && k.Init == pid
+// succeeded reports whether the number of a task's parent is another's by now: who names it is not that task, which got
+// another parent when its own ended.
+func (m *machine) succeeded(k *task.Task) bool {
+	c := k.Creator
+	if c == nil || c.PID != k.PPID || c.Lives() {
+		return false
+	}
+	p := m.Lookup(k.PPID)
+	return p != nil && p != c && p.Lives()
+}
+
+// isInitFor reports whether pid is the init of a pid namespace, other than the initial one, that a task may live in: it
+// was there before the task was.
+func (m *machine) isInitFor(k *task.Task, pid uint32) bool {
+	i := m.Lookup(pid)
+	return i != nil && i.Lives() && i.Init == pid && (i.Undated || i.Start <= k.Start)
 }
 
 // place enters a task by its own first record: the one of the fork that made it comes later, or names it by another
@@ -82,13 +96,13 @@ func (m *machine) place(n *news) *task.Task {
 		k.PPID, k.Early, k.Undated, k.Unsure = n.ppid, true, true, true
 		return k
 	}
-	if f, ok := m.foreseen(n); ok && (!elsewhere(f.fork.caller) || !m.likelyFork(parent, n)) {
+	if f, ok := m.foreseen(n); ok && (!elsewhere(f.fork.caller) || !m.likelyFork(parent, n, false)) {
 		return m.placeForeseen(f, n)
 	}
 	if f, ok := m.matchFork(parent, n); ok {
 		k := m.New(n.pid, f.caller, f.exec, f.at)
 		m.Release(f.exec)
-		k.PPID = n.ppid
+		k.PPID, k.Place = n.ppid, m.clock.place(n.pid)
 		f.born(k)
 		return k
 	}

@@ -57,6 +57,15 @@ func (s *Restorer) entry(tag byte, r *packed.Reader) error {
 		f.restore(r)
 		f.serial, f.caller, f.taken = r.Uint(), r.Uint32(), r.Bool()
 		m.ahead = append(m.ahead, f)
+	case entryBy:
+		by := r.Uint32()
+		exec, err := s.tasks.Exec(r.Uint())
+		if err != nil {
+			return err
+		}
+		if m.open != nil && m.open.By == 0 {
+			m.open.By, m.open.ByExec = by, m.Hold(exec)
+		}
 	case entryPairs:
 		p := &pairs{}
 		init := r.Uint32()

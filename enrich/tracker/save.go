@@ -15,6 +15,7 @@ const (
 	entryAhead
 	entryPairs
 	entryEarly
+	entryBy
 )
 
 // Save writes all that is known, and calls cut after every entry: there what has been written may be taken away. What
@@ -44,6 +45,13 @@ func (m *machine) save(w *packed.Writer, cut func()) {
 		number := s.Task(m.Table, k)
 		w.Byte(entryEarly)
 		w.Uint(number)
+		cut()
+	}
+	if m.open != nil && m.open.By != 0 {
+		exec := s.Exec(m.open.ByExec)
+		w.Byte(entryBy)
+		w.Uint(uint64(m.open.By))
+		w.Uint(exec)
 		cut()
 	}
 	for i := range m.ahead {

@@ -32,6 +32,9 @@ type Mark struct {
 	Record int
 	Target bool // the history of opid=, the task a signal was sent to
 	Exec   *task.Exec
+	PID    uint32 // of the task that has this history
+	// Creator is the pid of the task that forked it, 0 if that is not known. A record's ppid= is that of its parent now.
+	Creator uint32
 }
 
 // Counts says what a tracker did.
@@ -202,10 +205,18 @@ func (t *Tracker) Event(e *record.Event, late bool) []Mark {
 	return t.marks
 }
 
-func (t *Tracker) mark(i int, target bool, x *task.Exec) {
-	if x != nil {
-		t.marks = append(t.marks, Mark{i, target, x})
+func (t *Tracker) mark(i int, target bool, k *task.Task, creator uint32) {
+	if k.Exec != nil {
+		t.marks = append(t.marks, Mark{Record: i, Target: target, Exec: k.Exec, PID: k.PID, Creator: creator})
 	}
+}
+
+// creator is the pid of the task that forked k. Of one that has ended it is not known any more, see task.Table.End.
+func creator(k *task.Task) uint32 {
+	if k.Creator == nil || !k.Lives() {
+		return 0
+	}
+	return k.Creator.PID
 }
 
 // newsOf is what the system call of an event says of its task, false if that cannot be read.
@@ -245,12 +256,13 @@ func (t *Tracker) callEvent(m *machine, e *record.Event, late bool) {
 	if k.Exec == nil {
 		t.counts.Unknown++
 	}
-	t.mark(e.Call, false, k.Exec)
+	t.mark(e.Call, false, k, n.creator)
 }
 
 // take applies what a system call says, and returns the task it says it of.
 func (m *machine) take(n *news) *task.Task {
 	k := m.subject(n)
+	n.creator = creator(k)
 	switch n.act {
 	case actExec:
 		m.exec(k, n)
@@ -290,9 +302,10 @@ func (t *Tracker) plainEvent(m *machine, e *record.Event) {
 			t.counts.Unknown++
 			continue
 		}
+		by := creator(k)
 		m.mention(k, e.Time, r.Kind == record.Abend)
 		t.noteMention(m, pid, e.Time, r.Kind == record.Abend)
-		t.mark(i, false, k.Exec)
+		t.mark(i, false, k, by)
 	}
 }
 
@@ -326,5 +339,5 @@ func (t *Tracker) target(m *machine, e *record.Event, i int) {
 		t.counts.Unknown++
 		return
 	}
-	t.mark(i, true, k.Exec)
+	t.mark(i, true, k, creator(k))
 }

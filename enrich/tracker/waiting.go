@@ -109,7 +109,9 @@ func (m *machine) matchFork(parent *task.Task, n *news) (fork, bool) {
 		w.orphans = slices.Delete(w.orphans, best.index, best.index+1)
 	}
 	w.count--
-	m.pairUp(f.caller.Init, f.child, m.clock.place(n.pid))
+	if !f.clone3 { // that may have made a thread, and this be the child of a vfork that is yet to return
+		m.pairUp(f.caller.Init, f.child, m.clock.place(n.pid))
+	}
 	return f, true
 }
 

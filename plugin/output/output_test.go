@@ -286,9 +286,9 @@ func TestFilter(t *testing.T) {
 func TestConverted(t *testing.T) {
 	p := &place{atMost: 5}
 	calls := 0
-	c := &Converted{Destination: p, Convert: func(dst, chunk []byte) []byte {
+	c := &Converted{Destination: p, Convert: func(dst, chunk []byte) ([]byte, error) {
 		calls++
-		return append(dst, strings.ToUpper(string(chunk))...)
+		return append(dst, strings.ToUpper(string(chunk))...), nil
 	}}
 	p.set(true)
 	if n, err := c.Deliver([]byte("hello, world\n")); n != 0 || !errors.Is(err, errAway) {

@@ -34,18 +34,19 @@ func (s *Stream) Close() error { return nil }
 // in the output's own goroutine, and hands that on.
 type Converted struct {
 	Destination
-	// Convert appends what a whole chunk stands for.
-	Convert func(dst, chunk []byte) []byte
+	// Convert appends what a whole chunk stands for. After an error the rest of the chunk is left out.
+	Convert func(dst, chunk []byte) ([]byte, error)
 
 	made []byte
 	left []byte // of made, not delivered
 	of   int    // bytes of the chunk it was made of; 0: there is none
+	err  error  // of the conversion
 }
 
 // Deliver converts a chunk once and delivers what came of it. To the queue it has arrived when all of that has.
 func (c *Converted) Deliver(chunk []byte) (int, error) {
 	if c.of == 0 {
-		c.made = c.Convert(c.made[:0], chunk)
+		c.made, c.err = c.Convert(c.made[:0], chunk)
 		c.left, c.of = c.made, len(chunk)
 	}
 	for len(c.left) > 0 {
@@ -57,5 +58,5 @@ func (c *Converted) Deliver(chunk []byte) (int, error) {
 	}
 	n := c.of
 	c.of = 0
-	return n, nil
+	return n, c.err
 }

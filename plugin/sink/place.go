@@ -20,13 +20,29 @@ type Place struct {
 // Place is where the next line goes. It is of no use while anything is Pending.
 func (f *File) Place() Place { return f.place }
 
-// Tail is the place so many bytes before the end of a file, or at its beginning.
+// Tail is the place so many bytes before the end of a file, or at its beginning. Where the file is shorter and there are
+// rotated ones, PATH.1 and on, it is in one of them.
 func Tail(path string, bytes int64) (Place, error) {
 	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) { // it has just been rotated
+		if first, old := os.Lstat(numbered(path, 1)); old == nil {
+			info, err = first, nil
+		}
+	}
 	if err != nil {
 		return Place{}, fmt.Errorf("output: %w", err)
 	}
 	p := placeOf(info)
+	for n := 1; p.Size < bytes; n++ {
+		older, err := os.Lstat(numbered(path, n))
+		if err != nil || !older.Mode().IsRegular() {
+			break
+		}
+		if at := placeOf(older); at.Inode != p.Inode { // else it is where this began
+			bytes -= p.Size
+			p = at
+		}
+	}
 	p.Size = max(0, p.Size-bytes)
 	return p, nil
 }
@@ -35,7 +51,7 @@ func Tail(path string, bytes int64) (Place, error) {
 func (f *File) locate() error {
 	info, err := f.file.Stat()
 	if err != nil {
-		return fmt.Errorf("output %s: %w", f.path, err)
+		return fmt.Errorf("output %s: %w", f.conf.Path, err)
 	}
 	f.place = placeOf(info)
 	return nil
@@ -50,26 +66,40 @@ func placeOf(info fs.FileInfo) Place {
 }
 
 // Since calls line for every line that was written to path since a place: to the file that was there then, whatever its
-// name in that directory is now, and to the one that is there now if it is another. more is false for the last one of
-// the two. A last line without an end is handed over as it is. The files are read only.
+// name in that directory is now, to those that have been rotated since, and to the one that is there now. A last line
+// without an end is handed over as it is. The files are read only.
 func Since(path string, p Place, line func(file string, offset int64, line []byte) error) error {
 	first, err := find(path, p)
 	if err != nil {
 		return err
 	}
-	if first != "" {
-		if err := readLines(first, p.Size, line); err != nil {
+	for _, name := range since(path, first) {
+		from := int64(0)
+		if name == first {
+			from = p.Size
+		}
+		err := readLines(name, from, line)
+		if err != nil && (name == first || !errors.Is(err, fs.ErrNotExist)) {
 			return err
 		}
 	}
+	return nil
+}
+
+// since are the names of the file of a place and of those after it, up to path. first may be empty.
+func since(path, first string) (names []string) {
 	if first == path {
-		return nil
+		return []string{path}
 	}
-	err = readLines(path, 0, line)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if first != "" {
+		names = append(names, first)
 	}
-	return err
+	if n, _, ok := number(path, first); ok {
+		for n--; n > 0; n-- {
+			names = append(names, numbered(path, n))
+		}
+	}
+	return append(names, path)
 }
 
 // find is the name of the file of a place, in the directory of path; "" if it is not there.

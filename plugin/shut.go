@@ -1,0 +1,76 @@
+package main
+
+import (
+	"path/filepath"
+
+	"audisp-history/conf"
+	"audisp-history/plugin/auditlog"
+	"audisp-history/plugin/confine"
+)
+
+// The program keeps what it needs and gives up the rest: capabilities before it makes or opens anything, the file system
+// when everything is open and /proc has been looked at (see package confine).
+
+// usedPaths are the files and directories that the program uses while it runs.
+func usedPaths(c *conf.Config, config string) []confine.Path {
+	read := func(name string) confine.Path { return confine.Path{Name: name} }
+	write := func(name string) confine.Path { return confine.Path{Name: name, Write: true} }
+	if config == "" {
+		config = conf.DefaultPath
+	}
+	paths := []confine.Path{read("/proc"), read(filepath.Dir(config)), read("/etc/localtime")}
+	if c.State.Dir != "" {
+		paths = append(paths, write(c.State.Dir))
+	}
+	if c.Auditd != "" {
+		paths = append(paths, read(filepath.Dir(c.Auditd)))
+		if log, err := auditlog.Find(c.Auditd); err == nil { // else it is said when it is looked for
+			paths = append(paths, read(filepath.Dir(log.Path())))
+		}
+	}
+	for i := range c.Outputs {
+		paths = append(paths, outputPaths(&c.Outputs[i])...)
+	}
+	return paths
+}
+
+func outputPaths(o *conf.Output) []confine.Path {
+	var paths []confine.Path
+	if o.File != nil {
+		paths = append(paths, confine.Path{Name: filepath.Dir(o.File.Path), Write: true})
+	}
+	if s := o.Syslog; s != nil {
+		// To find the host and to trust it: files that are replaced, so it is their directories.
+		for _, name := range []string{"/etc", "/usr/share/ca-certificates", "/usr/share/zoneinfo"} {
+			paths = append(paths, confine.Path{Name: name})
+		}
+		for _, name := range []string{s.CA, s.Certificate, s.Key} {
+			if name != "" {
+				paths = append(paths, confine.Path{Name: filepath.Dir(name)})
+			}
+		}
+	}
+	return paths
+}
+
+// privileges are given up at once. The error is about what the configuration asks for.
+func (r *runner) dropPrivileges(config string) error {
+	notices, err := confine.Apply(confine.Config{User: r.conf.User, Rules: r.kernel != nil, Paths: usedPaths(r.conf, config)})
+	for _, n := range notices {
+		r.log.Info().Msg(n)
+	}
+	return err
+}
+
+// shutIn gives up the file system but for what is used.
+func (r *runner) shutIn() {
+	if r.enclose == nil {
+		return
+	}
+	var notices []string
+	r.enclosure, notices = r.enclose()
+	r.enclose = nil
+	for _, n := range notices {
+		r.log.Info().Msg(n)
+	}
+}

@@ -1,0 +1,3 @@
+module audisp-history/tools/vm
+
+go 1.26

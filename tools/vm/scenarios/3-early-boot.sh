@@ -1,0 +1,34 @@
+#!/bin/bash
+# Third boot, after "early-boot on": everything is there from the first process on.
+cd /vm || exit 1
+. ./scenarios/lib.sh
+boot='swapper/0:1 init:1? run-init:1 init:1' late=
+. ./scenarios/common.sh
+
+scenario early-boot
+began=$(awk -v now="$(now)" '{ printf "%.3f", now - $1 - 2 }' /proc/uptime)
+early_service
+claim need rules-removed
+claim dense "$began"
+claim every '*' SYSCALL
+cat /proc/cmdline
+finish
+
+scenario reboot-and-show
+show_last_boot
+finish
+
+scenario restarts-audit=1
+claim allow events-lost rules-removed
+restarts
+finish
+
+scenario check
+audisp-history check
+must "check finds nothing" audisp-history check
+finish
+
+scenario turning-off-early-boot
+must "early-boot off" /usr/share/audisp-history/early-boot off
+finish
+logs
