@@ -90,7 +90,6 @@ func New(c Config, output Output) *Stream {
 	s := &Stream{output: output, missing: c.Missing, journal: c.Journal, follows: followsJournal, places: make(map[string]*place)}
 	s.assembler = record.NewAssembler(c.OpenEvents, s.assembled)
 	s.order = order.New(c.Wait, handler{s})
-	s.order.Elsewhere = c.Missing != nil
 	s.tracker = tracker.New(tracker.Config{
 		Limits: c.Limits, PendingForks: c.PendingForks, Node: c.Node,
 		KernelThread: c.KernelThread, Gap: output.Gap, Journal: c.Journal,

@@ -201,7 +201,7 @@ func TestFaultsDuringARun(t *testing.T) {
 	}
 }
 
-// What is beyond memory and file is lost, told of in the output itself, and counted: exactly that.
+// What is beyond memory is lost, told of in the output itself, and counted: exactly that.
 func TestLossIsCounted(t *testing.T) {
 	stream := capture(t, "boot")
 	dir := t.TempDir()
@@ -210,7 +210,7 @@ func TestLossIsCounted(t *testing.T) {
 	procTree(t, filepath.Join(dir, "proc"), time.Now(), 1)
 	in, out := io.Pipe()
 	p := startConf(parse(t, `outputs: [{name: late, format: json, everything: true, file: {path: %s/late.log}}]
-spool: {memory_bytes: 4194304, file_bytes: 1048576}`, block), dir, in, io.Discard, nil)
+spool: {memory_bytes: 6291456, file_bytes: 0}`, block), dir, in, io.Discard, nil)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(p.log)

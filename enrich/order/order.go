@@ -54,9 +54,6 @@ type Order struct {
 	list    []*sequence // the same, in the order in which they came
 	last    *sequence
 	Late    uint64 // events that came after they were given up
-	// Elsewhere says that what Missing tells of may be had elsewhere: an event that has come without its head waits, as if
-	// it were missing.
-	Elsewhere bool
 	// fetching: what comes now fills a hole, and nothing is given up meanwhile.
 	fetching bool
 	now      int64
@@ -108,7 +105,7 @@ func (o *Order) Add(e *record.Event, now int64) {
 	} else if e = o.less(s, e); e == nil {
 		return
 	}
-	e.Lacks = o.Elsewhere && !o.fetching && e.Headless()
+	e.Lacks = !o.fetching && e.Headless()
 	if e.Serial == s.next && s.held == 0 && !e.Lacks {
 		o.hand(s, e)
 		if len(s.strays) > 0 {
@@ -225,60 +222,6 @@ func (o *Order) settle(s *sequence, now int64) {
 	}
 }
 
-// hold keeps an event behind the hole. A further part of one that waits follows it.
-func (s *sequence) hold(e *record.Event) {
-	if s.ring == nil {
-		s.ring = make([]*record.Event, Window)
-	}
-	if s.held == 0 {
-		s.last, s.latest = e.Serial, e.Time
-	}
-	s.last, s.latest = max(s.last, e.Serial), max(s.latest, e.Time)
-	slot := &s.ring[e.Serial%Window]
-	if *slot == nil {
-		if s.held == 0 || e.Serial < s.first {
-			s.first = e.Serial
-		}
-		s.held++
-	}
-	for *slot != nil {
-		slot = &(*slot).Rest
-	}
-	*slot = e
-}
-
-func (s *sequence) firstHeld() *record.Event { return s.ring[s.first%Window] }
-
-func (o *Order) drain(s *sequence) {
-	for s.held > 0 && s.first == s.next && !s.firstHeld().Lacks && (!o.fetching || s.fetches.has(s.first)) {
-		e := s.pop()
-		rest := e.Rest
-		e.Rest = nil
-		o.hand(s, e)
-		o.handLate(rest)
-	}
-}
-
-// pop takes the first event that waits.
-func (s *sequence) pop() *record.Event {
-	e := s.firstHeld()
-	s.ring[s.first%Window] = nil
-	s.held--
-	for s.first++; s.held > 0 && s.firstHeld() == nil; s.first++ {
-	}
-	return e
-}
-
-// handLate hands on an event, and the further parts of it, that come too late for their place.
-func (o *Order) handLate(e *record.Event) {
-	for e != nil {
-		rest := e.Rest
-		e.Rest = nil
-		o.handler.Event(e, true)
-		e = rest
-	}
-}
-
 func (o *Order) hand(s *sequence, e *record.Event) {
 	if s.starting {
 		s.starting = false
@@ -318,14 +261,15 @@ func (o *Order) lose(s *sequence) {
 	if s.held == 0 {
 		return
 	}
-	e := s.firstHeld()
-	switch {
-	case s.first > s.next:
-		o.handler.Lost(s.node, s.next, e.Serial-s.next, s.newest, e.Time)
-		s.next = e.Serial
-	case e.Lacks:
-		o.handler.Lost(s.node, e.Serial, 1, s.newest, e.Time)
-		s.next = e.Serial + 1
+	e, to := s.firstHeld(), s.first
+	if e.Lacks {
+		to++
+	}
+	if to > s.next {
+		o.handler.Lost(s.node, s.next, to-s.next, s.newest, e.Time)
+		s.next = to
+	}
+	if e.Lacks {
 		o.handLate(s.pop())
 	}
 }

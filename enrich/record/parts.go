@@ -13,8 +13,8 @@ func Accompanies(typ []byte) bool {
 	return false
 }
 
-// Headless reports whether the record of the system call is missing from an event that must have had one: auditd drops
-// single records when its queue is full (auditd/audisp/queue.c: enqueue).
+// Headless reports whether the record of the system call is missing from an event all of whose records come with one:
+// auditd drops single records when its queue is full (auditd/audisp/queue.c: enqueue).
 func (e *Event) Headless() bool {
 	if e.Call >= 0 || !e.Ordered {
 		return false
@@ -22,14 +22,15 @@ func (e *Event) Headless() bool {
 	for i := range e.Records {
 		switch e.Records[i].Kind {
 		case Title, End, Target:
-			return true
 		case Other:
-			if Accompanies(e.Header(i).Type) {
-				return true
+			if !Accompanies(e.Header(i).Type) {
+				return false
 			}
+		default:
+			return false
 		}
 	}
-	return false
+	return len(e.Records) > 0
 }
 
 // Join appends the records of a part of the same event that e does not have.

@@ -59,15 +59,19 @@ type host struct {
 
 // newHost starts the root of the tree, then auditd, and loads the rules when the program has looked at /proc. It returns
 // when the gap of the start is over.
-func newHost(t *testing.T, depth int) *host {
+func newHost(t *testing.T, depth int, outputs func(*host) string) *host {
 	h := &host{t: t, dir: newDir(t), used: map[int]usage{}}
+	more := ""
+	if outputs != nil {
+		more = outputs(h)
+	}
 	h.listen()
 	_, err := auditctl("-e", "1") // who is made while auditing has never been on cannot be audited
 	must(t, err)
 	_, err = auditctl("-b", "8192") // as Debian's own rules have it
 	must(t, err)
 	h.plant()
-	h.configure(depth, "")
+	h.configure(depth, more)
 	t.Cleanup(h.abandon)
 	h.start()
 	eventually(t, "the program has looked at /proc", func() bool { return h.looks() > 0 })
@@ -114,8 +118,8 @@ const (
 )
 
 // configure writes the configuration of auditd, as Debian has it but for the names of files and the depth of its queue,
-// and the program's.
-func (h *host) configure(depth int, more string) {
+// and the program's, with further outputs.
+func (h *host) configure(depth int, outputs string) {
 	h.write("etc/auditd.conf", fmt.Sprintf(`local_events = yes
 write_logs = yes
 log_file = %s
@@ -146,8 +150,12 @@ type = always
 args = run --config=%s
 format = string
 `, built.program, h.path("history.yaml")), 0o640)
-	h.write("history.yaml", fmt.Sprintf("outputs: [{everything: true, file: {path: %s}}]\nhistory: {max_bytes: 0}\nstate: {dir: %s}\nauditd_conf: %s\n%s",
-		h.path("history.log"), h.path("state"), h.path("etc/auditd.conf"), more), 0o640)
+	h.write("history.yaml", fmt.Sprintf(`outputs:
+  - {name: history, everything: true, file: {path: %s}}
+%shistory: {max_bytes: 0}
+state: {dir: %s}
+auditd_conf: %s
+`, h.path("history.log"), outputs, h.path("state"), h.path("etc/auditd.conf")), 0o640)
 	text, err := ruleText()
 	must(h.t, err)
 	h.write("history.rules", text, 0o640)

@@ -109,8 +109,19 @@ func parseGap(line string) (gap, error) {
 	return g, err
 }
 
-// missing is how many serials are not there between the first and the last.
-func (o *output) missing() uint64 { return o.last - o.first + 1 - uint64(len(o.events)) }
+// missing is how many serials are not there between the first and the last, or without the record of their system call,
+// which the kernel writes before all that these consist of.
+func (o *output) missing() uint64 {
+	all := o.last - o.first + 1 - uint64(len(o.events))
+	for _, e := range o.events {
+		if !slices.ContainsFunc(e.records, func(r string) bool { return !parts.MatchString(r) }) {
+			all++
+		}
+	}
+	return all
+}
+
+var parts = regexp.MustCompile(`^type=(EOE|PROCTITLE|PATH|CWD|EXECVE|BPRM_FCAPS|OBJ_PID) `)
 
 // lost is how many events are missing by what the program says.
 func (o *output) lost() uint64 {

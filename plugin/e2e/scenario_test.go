@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -61,13 +63,13 @@ func (j *judge) row(h *host) {
 		len(reasons), gaps, int64(len(j.out.events))*1000/max(1, end-begin), h.ticks("program"), h.ticks("auditd"), share))
 }
 
-func newScenario(t *testing.T) *host { return newScenarioWith(t, calmDepth) }
+func newScenario(t *testing.T) *host { return newScenarioWith(t, calmDepth, nil) }
 
-func newScenarioWith(t *testing.T, depth int) *host {
+func newScenarioWith(t *testing.T, depth int, outputs func(*host) string) *host {
 	if os.Getenv(wanted) == "" {
 		t.Skip("changes the machine's audit state: make e2e")
 	}
-	return newHost(t, depth)
+	return newHost(t, depth, outputs)
 }
 
 // TestForms: every way to make, change and end a process, alone and four at a time.
@@ -169,7 +171,7 @@ func TestHangup(t *testing.T) {
 
 // TestOverflow: the program is held for so long that auditd drops what is for it. Its log has it all.
 func TestOverflow(t *testing.T) {
-	h := newScenarioWith(t, debianDepth)
+	h := newScenarioWith(t, debianDepth, nil)
 	finish := h.begin("storm 3 12")
 	h.grown(1 << 20)
 	pid := h.plugin()
@@ -180,3 +182,44 @@ func TestOverflow(t *testing.T) {
 	h.run("all 1")
 	h.finish(promise{overflow: true})
 }
+
+// TestBlockedOutput: an output that takes nothing for as long as the storm lasts. The others and auditd do not notice,
+// and it gets all of it when it takes again.
+func TestBlockedOutput(t *testing.T) {
+	var stuck *net.UnixConn
+	h := newScenarioWith(t, calmDepth, func(h *host) string {
+		var err error
+		stuck, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: h.path("stuck"), Net: "unixgram"})
+		must(t, err)
+		t.Cleanup(func() { _ = stuck.Close() })
+		return fmt.Sprintf("  - {name: stuck, everything: true, syslog: {to: \"unix:%s\"}}\n", h.path("stuck"))
+	})
+	h.run("storm 3 5")
+	h.settle()
+	want := map[string]bool{}
+	for _, m := range stamps.FindAllString(h.output(), -1) {
+		want[m] = true
+	}
+	must(t, stuck.SetReadDeadline(time.Now().Add(deadline)))
+	for buf := make([]byte, 1<<16); len(want) > 0; {
+		n, err := stuck.Read(buf)
+		if err != nil {
+			t.Fatalf("%d events have not come to the output that was blocked: %v", len(want), err)
+		}
+		for _, m := range stamps.FindAll(buf[:n], -1) {
+			delete(want, string(m))
+		}
+	}
+	must(t, stuck.SetReadDeadline(time.Time{}))
+	go func() {
+		for buf := make([]byte, 1<<16); ; {
+			if _, err := stuck.Read(buf); err != nil {
+				return // closed
+			}
+		}
+	}()
+	h.finish(promise{lossless: true})
+}
+
+// stamps finds the names of events.
+var stamps = regexp.MustCompile(`audit\(\d+\.\d{3}:\d+\)`)

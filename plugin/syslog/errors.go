@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,11 +17,12 @@ import (
 // A refusedError is that of a receiver which ended a connection it had only just accepted.
 type refusedError struct {
 	asked bool // for a certificate
+	later bool // it had been given messages
 	cause error
 }
 
 func (e *refusedError) Error() string {
-	return "the receiver has closed the new connection: " + e.cause.Error()
+	return "the new connection has ended: " + e.cause.Error()
 }
 
 func (e *refusedError) Unwrap() error { return e.cause }
@@ -60,7 +62,7 @@ func (s *Sender) remedy(err error) string {
 	case errors.Is(err, unix.ENOTSOCK), errors.Is(err, unix.ENOTDIR):
 		return "this is not a socket: set syslog.to"
 	}
-	return "its own log may say why; it is tried again"
+	return "its own log may say why"
 }
 
 func (s *Sender) remedyTLS(err error) string {
@@ -70,7 +72,6 @@ func (s *Sender) remedyTLS(err error) string {
 		invalid   x509.CertificateInvalidError
 		header    tls.RecordHeaderError
 		refused   *refusedError
-		op        *net.OpError
 	)
 	switch {
 	case errors.As(err, &authority) && s.conf.CA != "":
@@ -85,8 +86,12 @@ func (s *Sender) remedyTLS(err error) string {
 		return "its certificate is not fit for a server: give it another"
 	case errors.As(err, &header):
 		return "it does not speak TLS there: set syslog.to to its port for TLS, or write tcp://"
-	case errors.As(err, &refused), errors.As(err, &op) && op.Op == "remote error":
-		return s.remedyRefused(errors.As(err, &refused) && refused.asked)
+	case errors.As(err, &refused):
+		remedy := s.remedyRefused(refused)
+		if refused.later {
+			return "unless it was stopped, " + remedy
+		}
+		return remedy
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, unix.ECONNRESET):
 		return "it may not speak TLS there, or not like this program: its own log may say why"
 	}
@@ -94,11 +99,13 @@ func (s *Sender) remedyTLS(err error) string {
 }
 
 // remedyRefused tells what to do if a receiver ends a connection for a reason of its own.
-func (s *Sender) remedyRefused(asked bool) string {
-	if s.conf.Certificate != "" {
+func (s *Sender) remedyRefused(e *refusedError) string {
+	switch {
+	case strings.Contains(e.cause.Error(), "protocol version"): // of the alert only the text can be had
+		return "it must offer TLS 1.2 or later"
+	case s.conf.Certificate != "":
 		return "it may not accept " + s.conf.Certificate + ": use a certificate from its authority with a name it permits (syslog.certificate)"
-	}
-	if asked {
+	case e.asked:
 		return "it asks for a certificate: set syslog.certificate and syslog.key"
 	}
 	return "its own log may say why"

@@ -166,6 +166,31 @@ func TestLocalErrorsNameTheRemedy(t *testing.T) {
 	}
 }
 
+// The daemon knows who has sent a message even if it asks only after that, as rsyslogd does while it starts.
+func TestADaemonThatAsksLateKnowsTheSender(t *testing.T) {
+	path := socketPath(t)
+	p := silentDatagrams(t, "unixgram", path).(*net.UnixConn)
+	s := newSender(t, Config{To: "unix:" + path})
+	send(t, s, numbered(1, 100))
+	raw, err := p.SyscallConn()
+	must(t, err)
+	must(t, raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1) }))
+	must(t, err)
+	oob := make([]byte, 100)
+	_, n, _, _, err := p.ReadMsgUnix(make([]byte, 1000), oob)
+	must(t, err)
+	control, err := unix.ParseSocketControlMessage(oob[:n])
+	must(t, err)
+	if len(control) != 1 {
+		t.Fatal("it does not know")
+	}
+	sender, err := unix.ParseUnixCredentials(&control[0])
+	must(t, err)
+	if int(sender.Pid) != os.Getpid() {
+		t.Error(sender)
+	}
+}
+
 // A record that does not fit a datagram without a history is cut, says so, and is counted.
 func TestARecordLongerThanADatagram(t *testing.T) {
 	path := socketPath(t)

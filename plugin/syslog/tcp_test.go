@@ -172,7 +172,7 @@ func TestAReceiverThatHangsUpIsAnError(t *testing.T) {
 		n, err := s.Send(context.Background(), all[taken:min(taken+2, len(all))])
 		taken += n
 		if err != nil {
-			wantError(t, err, "closed", l.Addr().String())
+			wantError(t, err, "the new connection has ended", l.Addr().String())
 			failed++
 		}
 		return failed == 5
