@@ -66,14 +66,14 @@ func (r *runner) catchUp(span *auditlog.Span) {
 	before := r.stream.Counts().Events
 	r.feed(span, r.isNew)
 	for try := 0; try < tailTries && r.stream.Counts().Open > 0; try++ {
-		r.keep()
+		r.keep(catchUpWait)
 		<-time.After(tailWait)
 		r.feed(span, func(h *record.Header) bool { return r.fed.has(stampOf(h)) })
 	}
 	for e := range r.stream.Opened {
 		r.halve(e)
 	}
-	r.keep()
+	r.keep(catchUpWait)
 	if n := r.stream.Counts().Events - before; n > 0 {
 		r.log.Info().Uint64("events", n).Str("from", r.audit.Path()).Msg("caught up")
 	}
@@ -133,7 +133,8 @@ func (r *runner) feed(span *auditlog.Span, take func(*record.Header) bool) {
 		if h, ok := record.ParseHeader(line); ok && take(&h) {
 			r.stream.Line(line, r.now())
 			if r.stream.Unkept() > keepBytes {
-				r.keep()
+				r.outlets.tick(time.Now())
+				r.keep(catchUpWait)
 			}
 		}
 	}

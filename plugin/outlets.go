@@ -22,10 +22,11 @@ import (
 
 const (
 	// settleWait is how long the outputs may take to write what was handed to them, before what is known is kept without
-	// waiting: they are a few milliseconds behind when all is well.
-	settleWait = 50 * time.Millisecond
-	// settleBytes is how much may be on its way for that to be worth waiting for.
-	settleBytes = 1 << 20
+	// waiting: they are a few milliseconds behind when all is well. catchUpWait is the same while nothing but the outputs is
+	// in the way, and settleRest how long it is not tried again.
+	settleWait  = 50 * time.Millisecond
+	catchUpWait = time.Second
+	settleRest  = 100 * time.Millisecond
 	// holdFor is how long an output that is no file may be behind before what is known is kept all the same. After kill -9
 	// it then lacks what it was behind with.
 	holdFor = time.Minute
@@ -219,8 +220,9 @@ func (s *outlets) reopen() {
 	}
 }
 
-// settle flushes all and reports whether all has arrived that must have, before it may be known as handled.
-func (s *outlets) settle(now time.Time) bool {
+// settle flushes all and reports whether all has arrived that must have, before it may be known as handled. It waits for
+// outputs that are not behind already.
+func (s *outlets) settle(now time.Time, wait time.Duration) bool {
 	s.flush()
 	var timer <-chan time.Time
 	for _, o := range s.list {
@@ -228,11 +230,11 @@ func (s *outlets) settle(now time.Time) bool {
 			continue
 		}
 		for !o.Delivered() {
-			if since, _ := o.Behind(); !since.IsZero() && now.Sub(since) > time.Second || o.Waiting() > settleBytes {
+			if since, _ := o.Behind(); !since.IsZero() && now.Sub(since) > time.Second {
 				return false
 			}
 			if timer == nil {
-				timer = time.After(settleWait)
+				timer = time.After(wait)
 			}
 			select {
 			case <-o.Moved():

@@ -109,7 +109,8 @@ type runner struct {
 	begin   time.Time // the zero of arrival times, which must not jump with the clock
 	keeper  keeper
 	queue   *spool.Queue
-	crowded bool // records are lost on their way in
+	crowded bool      // records are lost on their way in
+	rest    time.Time // before this, nothing is kept: the outputs were not ready
 	again   func() (conf.Config, error)
 	kernel  func() (rules.Kernel, error) // nil if it is not asked
 	watch   watch
@@ -222,7 +223,7 @@ func (r *runner) handled() {
 		r.outlets.flush()
 	}
 	if r.stream.Unkept() > keepBytes || !r.keeper.begun {
-		r.keep()
+		r.keep(settleWait)
 	}
 }
 
@@ -234,7 +235,7 @@ func (r *runner) tick() {
 	}
 	r.outlets.tick(now)
 	r.reportQueue()
-	r.keep()
+	r.keep(settleWait)
 	r.keeper.tick(now)
 	r.looker.tick(now)
 	if r.sweep != nil {
@@ -292,13 +293,18 @@ func (r *runner) Gap(g tracker.Gap) {
 	r.outlets.gap(&g)
 }
 
-// keep keeps what has been handled and written. What is not written yet is handled again after a restart, so it must not
-// be known as handled; but what is lost is lost.
-func (r *runner) keep() {
+// keep keeps what has been handled and written, if the outputs have it within a while. What is not written yet is handled
+// again after a restart, so it must not be known as handled; but what is lost is lost.
+func (r *runner) keep(wait time.Duration) {
 	now := time.Now()
-	if r.outlets.settle(now) {
-		r.keeper.keep(r.outlets.kept(now))
+	if now.Before(r.rest) {
+		return
 	}
+	if !r.outlets.settle(now, wait) {
+		r.rest = time.Now().Add(settleRest)
+		return
+	}
+	r.keeper.keep(r.outlets.kept(now))
 }
 
 // keepBytes is how much may have changed before it is kept; after a tick it is in any case, and so is the very first.

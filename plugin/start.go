@@ -168,7 +168,7 @@ func (r *runner) tellLost(p *past) {
 		r.log.Error().Str("output", name).Msg("events that were on their way to the output when the program was killed may be missing there")
 		r.outlets.find(name).Gap(&tracker.Gap{Reason: tracker.OutputLost, From: r.newest(), To: now, At: now})
 	}
-	if r.keeper.dir != nil && r.outlets.settle(time.Now()) {
+	if r.keeper.dir != nil && r.outlets.settle(time.Now(), catchUpWait) {
 		r.keeper.dir.Told() // of what is damaged
 	}
 }

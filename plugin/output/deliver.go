@@ -31,12 +31,23 @@ func (o *Output) deliver() {
 			}
 		}
 		if o.wait(ticker.C, again, len(chunk) > 0 && again == nil) {
-			_, _, items := o.queue.Size()
-			o.left.Store(int64(items))
+			o.lastTry()
 			o.report(o.conf.Destination.Close())
 			return
 		}
 	}
+}
+
+// lastTry delivers what can be delivered after all, and counts what is left.
+func (o *Output) lastTry() {
+	for {
+		chunk, _, _ := o.queue.Next()
+		if len(chunk) == 0 || !o.pass(chunk) {
+			break
+		}
+	}
+	_, _, items := o.queue.Size()
+	o.left.Store(int64(items))
 }
 
 // pass delivers what it can of a chunk, and reports whether that was all.
