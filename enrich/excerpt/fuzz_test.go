@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
-	"strings"
 	"testing"
 )
 
@@ -99,8 +98,8 @@ func withoutHistories(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, value := range v {
-			if list, ok := value.([]any); ok && strings.HasSuffix(name, "history") && (name == "history" || name == "target_history") {
-				v[name] = len(list) < 0 // the same whatever is in it
+			if _, ok := value.([]any); ok && (name == "history" || name == "target_history") {
+				v[name] = "a list" // whatever is in it
 				continue
 			}
 			v[name] = withoutHistories(value)

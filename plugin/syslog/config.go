@@ -139,10 +139,6 @@ func parseReceiver(to string) (receiver, error) {
 	return receiver{scheme: u.Scheme, address: net.JoinHostPort(u.Hostname(), port), host: u.Hostname()}, nil
 }
 
-// stream reports whether messages follow each other in a stream of bytes, rather than each in a datagram; a local socket
-// tells when it is connected to.
-func (r *receiver) stream() bool { return r.scheme == "tcp" || r.scheme == "tls" }
-
 // complete fills in defaults and checks the rest. The error joins a KeyError for everything that is wrong.
 func (c *Config) complete() (receiver, error) {
 	to, err := parseReceiver(c.To)

@@ -111,7 +111,7 @@ func newLink(conn net.Conn, stream bool) (*link, error) {
 func (l *link) check() error {
 	if l.local() {
 		now, err := os.Stat(l.path)
-		if err == nil && !(os.SameFile(now, l.node) && now.ModTime().Equal(l.node.ModTime())) {
+		if err == nil && (!os.SameFile(now, l.node) || !now.ModTime().Equal(l.node.ModTime())) {
 			return errReplaced
 		}
 		if !l.stream {

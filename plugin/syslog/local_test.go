@@ -115,10 +115,12 @@ func TestWhatALocalDaemonHasNotReadIsSentAgain(t *testing.T) {
 	p := silentDatagrams(t, "unixgram", path)
 	s := newSender(t, Config{To: "unix:" + path})
 	send(t, s, all)
-	if s.Unconfirmed() != 5 {
-		t.Fatalf("%d unconfirmed", s.Unconfirmed())
-	}
 	p.Close()
+	n, err := s.Send(context.Background(), all)
+	wantError(t, err, "nobody listens there")
+	if n != 0 || s.Unconfirmed() != 5 {
+		t.Fatalf("%d taken, %d unconfirmed", n, s.Unconfirmed())
+	}
 	must(t, os.Remove(path))
 	f := datagrams(t, "unixgram", path)
 	send(t, s, numbered(6, 200)[5:])

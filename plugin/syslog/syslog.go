@@ -145,7 +145,7 @@ func (s *Sender) connect(ctx context.Context) error {
 	}
 	if s.to.scheme == "tls" {
 		if err := l.secure(ctx, &s.conf, s.to.host); err != nil {
-			_ = l.Conn.Close() // nothing was sent
+			_ = l.Close() // nothing was sent
 			return err
 		}
 	}
@@ -188,7 +188,7 @@ func (s *Sender) fail(err error) error {
 }
 
 func (s *Sender) drop() {
-	_ = s.link.Conn.Close() // what was not sent is kept
+	_ = s.link.Close() // what was not sent is kept
 	s.link = nil
 }
 

@@ -72,10 +72,11 @@ func TestNothingIsRepeatedAfterAGoodEnd(t *testing.T) {
 	all := numbered(200, 400)
 	f := listen(t, "tcp", "127.0.0.1:0", Octets)
 	s := newSender(t, Config{To: f.to("tcp"), Host: "h"})
-	send(t, s, all[:100])
-	eventually(t, "the first half is there", func() bool { return f.count() == 100 })
+	send(t, s, nil)
 	send(t, s, nil) // it has lasted
 	s.hold = time.Hour
+	send(t, s, all[:100])
+	eventually(t, "the first half is there", func() bool { return f.count() == 100 })
 	f.close()
 	again := listen(t, "tcp", f.listener.Addr().String(), Octets)
 	eventually(t, "the sender notices", func() bool { return s.link.check() != nil })

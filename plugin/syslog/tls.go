@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// settleTime is what a new connection is watched for, and twice what the handshake took, before it is given messages.
+const settleTime = 200 * time.Millisecond
+
 // secure puts TLS on a link.
 func (l *link) secure(ctx context.Context, c *Config, host string) error {
 	config, err := l.tlsConfig(c, host)
@@ -28,7 +31,7 @@ func (l *link) secure(ctx context.Context, c *Config, host string) error {
 		}
 		return err
 	}
-	return l.settle(ctx, min(2*time.Since(begin)+100*time.Millisecond, time.Second))
+	return l.settle(ctx, min(2*time.Since(begin)+settleTime, time.Second))
 }
 
 // settle waits for a receiver that has second thoughts. With TLS 1.3 the handshake ends before the receiver has seen the

@@ -104,7 +104,6 @@ func TestTLSErrorsNameTheRemedy(t *testing.T) {
 			if n != 0 || s.link != nil {
 				t.Error(n)
 			}
-			t.Log(err)
 		})
 	}
 }
