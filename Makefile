@@ -9,7 +9,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # How long each fuzz target runs, or how often (100000x).
 FUZZTIME ?= 2m
 
-.PHONY: build run test lint soak bench fuzz clean help
+.PHONY: build run test vm-test lint soak bench fuzz clean help
 
 # Always handed to go, which knows better than make what has changed.
 # -buildvcs=false: the version comes from VERSION, and a checkout owned by
@@ -31,6 +31,9 @@ test: ## go vet and all tests, with the race detector
 	echo "$(GO) test $$race -shuffle=on ./..."; \
 	$(GO) test $$race -shuffle=on ./...
 
+vm-test: build ## whole virtual machines: boot, restarts, containers, logins (some ten minutes; root, qemu: tools/vm/README.md)
+	tools/vm/test
+
 lint: ## the linters pinned in tools/go.mod (the first time builds them: some minutes)
 	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...
 
@@ -47,4 +50,4 @@ clean: ## remove what was built
 	rm -rf bin dist
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s  %s\n", $$1, $$2 }' Makefile

@@ -11,6 +11,7 @@ type verdict struct {
 	scenario                       string
 	events                         int // in auditd's log, in its time
 	right, wrong, incomplete, lost int
+	unsure                         int // incomplete without a gap, and marked so
 	gaps                           []string // reasons, in order
 	faults                         []string
 }
@@ -44,6 +45,9 @@ func judge(s *scenario, o *output, logged map[id]bool) verdict {
 	}
 	if n := len(s.probes); n < s.least {
 		v.fault("the workload said its chain %d times, at least %d were expected", n, s.least)
+	}
+	if v.unsure*100 > s.unsure*len(s.probes) {
+		v.fault("%d of %d histories begin in the middle, more than %d %%", v.unsure, len(s.probes), s.unsure)
 	}
 	v.unwritten(s, o, logged)
 	v.twice(s, o)
@@ -112,6 +116,9 @@ func (v *verdict) compare(s *scenario, p *probe, history []entry, gaps []gap) {
 		v.right++
 	case isPartOf(want, history) && marked(history) && anyBefore(gaps, p.at):
 		v.incomplete++
+	case s.unsure > 0 && isPartOf(want, history) && history[0].name != "swapper/0" && history[0].via != "":
+		v.incomplete++
+		v.unsure++
 	default:
 		v.wrong++
 		v.fault("%s at %.3f: %s\n      want %s\n      got  %s", p.token, p.at, difference, links(want), entries(history))

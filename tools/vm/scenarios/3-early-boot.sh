@@ -23,6 +23,19 @@ claim allow events-lost rules-removed
 restarts
 finish
 
+scenario pid-reuse
+claim least 100
+before=$(cat /proc/sys/kernel/pid_max)
+echo 700 >/proc/sys/kernel/pid_max
+workload 12 3
+echo "$before" >/proc/sys/kernel/pid_max
+finish
+
+cron_begins
+containers
+logins
+cron_ends
+
 scenario check
 audisp-history check
 must "check finds nothing" audisp-history check
@@ -30,5 +43,6 @@ finish
 
 scenario turning-off-early-boot
 must "early-boot off" /usr/share/audisp-history/early-boot off
+boot_loaders
 finish
 logs
