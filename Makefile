@@ -6,16 +6,21 @@ SHELL := /bin/sh
 GO      ?= go
 BIN     := bin/audisp-history
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+GOBUILD := -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(COMMIT)'
+DIST    := dist
+# Worked out only where it is used.
+PACKAGE_VERSION = $(shell ./packaging/version.sh)
 # How long each fuzz target runs, or how often (100000x).
 FUZZTIME ?= 2m
 
-.PHONY: build run test vm-test lint soak bench fuzz clean help
+.PHONY: build run test vm-test lint soak bench fuzz packages packages-test packages-vm-test dist clean help
 
 # Always handed to go, which knows better than make what has changed.
 # -buildvcs=false: the version comes from VERSION, and a checkout owned by
 # somebody else must not stop the build.
 build: ## the program, static: bin/audisp-history
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./plugin
+	CGO_ENABLED=0 $(GO) build $(GOBUILD) -o $(BIN) ./plugin
 
 run: build ## build, and show what the program does on a captured boot
 	@./testdata/demo.sh $(BIN)
@@ -46,8 +51,28 @@ bench: ## the benchmarks: ns and allocations per record
 fuzz: ## every fuzz target for FUZZTIME each (2m)
 	@GO='$(GO)' ./tools/fuzz.sh $(FUZZTIME)
 
+# The time in the packages is that of the commit, so that it gives the same
+# bytes each time. Needs dpkg, rpm, and selinux-policy-dev for the SELinux module.
+packages: ## deb and rpm for amd64 and arm64: dist/
+	@set -e; mkdir -p $(DIST); rm -f $(DIST)/*.deb $(DIST)/*.rpm $(DIST)/SHA256SUMS; \
+	export VERSION=$(PACKAGE_VERSION) SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) GO='$(GO)'; \
+	for arch in amd64 arm64; do \
+		CGO_ENABLED=0 GOARCH=$$arch $(GO) build $(GOBUILD) -o bin/$$arch/audisp-history ./plugin; \
+		./packaging/build.sh $$arch bin/$$arch/audisp-history $(DIST); \
+	done; \
+	ls -l $(DIST)
+
+dist: packages ## the packages and their checksums, SHA256SUMS
+	cd $(DIST) && sha256sum *.deb *.rpm >SHA256SUMS && cat SHA256SUMS
+
+packages-test: ## the packages: the same bytes twice, lintian, rpmlint, SELinux, every script
+	$(GO) test -tags packages -count=1 ./packaging
+
+packages-vm-test: ## a virtual machine: install as README says, log in, upgrade, remove, purge
+	./packaging/vm/run
+
 clean: ## remove what was built
 	rm -rf bin dist
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s  %s\n", $$1, $$2 }' Makefile

@@ -79,7 +79,7 @@ func (r *reader) file(f *File, at string) {
 		r.between(at+".rotate_bytes", f.RotateBytes, 64<<10, 1<<40, "; 0 leaves it to others")
 	}
 	r.between(at+".rotate_hours", f.RotateHours, 0, 24*366, "")
-	r.between(at+".keep", f.Keep, 1, 10_000, "")
+	r.between(at+".keep", f.Keep, 1, 999, "")
 }
 
 // Names of facilities and severities (RFC 5424, 6.2.1), as syslog.conf(5) and logger(1) know them.
@@ -91,7 +91,9 @@ var (
 
 func (r *reader) syslog(s *Syslog, at string) {
 	r.syslogTo(at+".to", s.To)
-	r.oneOf(at+".protocol", string(s.Protocol), string(ProtocolLocal), string(ProtocolFull))
+	if s.Protocol != "" {
+		r.oneOf(at+".protocol", string(s.Protocol), string(ProtocolLocal), string(ProtocolFull))
+	}
 	r.oneOf(at+".facility", s.Facility, facilities...)
 	r.oneOf(at+".severity", s.Severity, severities...)
 	if s.Tag == "" || len(s.Tag) > 48 || strings.ContainsFunc(s.Tag, func(c rune) bool { return c <= ' ' || c > '~' || c == ':' || c == '[' }) {

@@ -362,7 +362,7 @@ func TestShippedFileNamesEveryKey(t *testing.T) {
 	}
 	for _, block := range []any{Output{}, File{}, Syslog{}, Rule{}, Match{}} {
 		for i := range reflect.TypeOf(block).NumField() {
-			if key := keyOf(reflect.TypeOf(block).Field(i)); !regexp.MustCompile(`\b`+key+":").Match(data) {
+			if key := keyOf(reflect.TypeOf(block).Field(i)); !regexp.MustCompile(`\b` + key + ":").Match(data) {
 				t.Errorf("key %s is not shown", key)
 			}
 		}

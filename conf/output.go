@@ -41,7 +41,8 @@ type Stdout struct{}
 // Syslog is a syslog daemon, here or elsewhere.
 type Syslog struct {
 	// To is unix:/dev/log, udp://host:port, tcp://host:port or tls://host:port.
-	To       string   `yaml:"to"`
+	To string `yaml:"to"`
+	// Protocol is how the messages look; empty: rfc3164 for a local daemon, else rfc5424.
 	Protocol Protocol `yaml:"protocol"`
 	Facility string   `yaml:"facility"`
 	Severity string   `yaml:"severity"`
@@ -136,5 +137,5 @@ func (o *Output) setDefaults() {
 func (f *File) setDefaults() { *f = File{Path: DefaultOutput, Mode: 0o600, Keep: 5} }
 
 func (s *Syslog) setDefaults() {
-	*s = Syslog{To: "unix:/dev/log", Protocol: ProtocolLocal, Facility: "authpriv", Severity: "info", Tag: "audisp-history"}
+	*s = Syslog{To: "unix:/dev/log", Facility: "authpriv", Severity: "info", Tag: "audisp-history"}
 }

@@ -79,7 +79,7 @@ type waiter struct {
 }
 
 // forkEvents is how many events may wait for a fork that is recorded after its child's first event, and forkWait for
-// how many milliseconds of arrival time.
+// how many milliseconds of arrival time, or until the next hole is filled, which it may be in.
 const (
 	forkEvents = 512
 	forkWait   = 200
@@ -192,7 +192,7 @@ func (h handler) Event(e *record.Event, late bool) {
 func (s *Stream) proceed(now int64) {
 	for len(s.waiting) > 0 {
 		w := s.waiting[0]
-		if !w.late && len(s.waiting) < forkEvents && now-w.event.Arrived < forkWait && !s.tracker.Ready(w.event) {
+		if !w.late && len(s.waiting) < forkEvents && (now-w.event.Arrived < forkWait || s.order.Held() > 0) && !s.tracker.Ready(w.event) {
 			return
 		}
 		s.next()

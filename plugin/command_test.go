@@ -11,6 +11,7 @@ import (
 // TestMistakes: each ends with the right exit code, says what to do, and writes no records.
 func TestMistakes(t *testing.T) {
 	dir := t.TempDir()
+	noGroup := write(t, "group.yaml", []byte("outputs:\n- file: {group: no-such-group}\n"))
 	unknownKey := write(t, "bad.yaml", []byte("outputs:\n- colour: red\n  file:\n    path: "+dir+"/log\n"))
 	boot := captureFile("boot")
 	for _, c := range []struct {
@@ -30,6 +31,7 @@ func TestMistakes(t *testing.T) {
 		{"replay, missing --proc", []string{"replay", "--proc", dir + "/none", boot}, exitError, []string{"--proc", dir + "/none"}},
 		{"replay, unknown key", []string{"replay", "--config", unknownKey, boot}, exitUsage, []string{unknownKey + ":2", "colour"}},
 		{"replay, missing configuration", []string{"replay", "--config", dir + "/none.yaml", boot}, exitUsage, []string{dir + "/none.yaml"}},
+		{"run, no such group", []string{"run", "--config", noGroup}, exitUsage, []string{noGroup + ": outputs[0].file.group", "no-such-group"}},
 		{"run, unknown key", []string{"run", "--config", unknownKey}, exitUsage, []string{unknownKey + ":2", "colour"}},
 		{"run, missing configuration", []string{"run", "--config", dir + "/none.yaml"}, exitUsage, []string{dir + "/none.yaml"}},
 		{"run, argument", []string{"run", "fast"}, exitUsage, []string{`"fast"`}},

@@ -7,23 +7,8 @@ import (
 	"audisp-history/enrich/jsonl"
 	"audisp-history/enrich/pretty"
 	"audisp-history/enrich/text"
-	"audisp-history/enrich/tracker"
 	"audisp-history/plugin/output"
 )
-
-// jsonFormat and ecsFormat have the gaps of their packages.
-type (
-	jsonFormat struct{ *jsonl.Format }
-	ecsFormat  struct{ *ecs.Format }
-)
-
-func (jsonFormat) AppendGap(dst []byte, g *tracker.Gap, self *text.Self) []byte {
-	return jsonl.AppendGap(dst, g, self)
-}
-
-func (ecsFormat) AppendGap(dst []byte, g *tracker.Gap, self *text.Self) []byte {
-	return ecs.AppendGap(dst, g, self)
-}
 
 // newFormat makes the format that the configuration asks for. What the format ecs makes has to go through
 // [ecs.Document].
@@ -34,9 +19,9 @@ func newFormat(c *conf.Output, h *conf.History, colour bool) output.Format {
 	}
 	switch c.Format {
 	case conf.FormatJSON:
-		return jsonFormat{jsonl.New(cut, h.MaxBytes)}
+		return jsonl.New(cut, h.MaxBytes)
 	case conf.FormatECS:
-		return ecsFormat{ecs.New(cut, h.MaxBytes)}
+		return ecs.New(cut, h.MaxBytes)
 	case conf.FormatPretty:
 		return pretty.New(colour, cut, h.MaxBytes)
 	}

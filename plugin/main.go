@@ -8,11 +8,10 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"runtime/debug"
 )
 
-// version is set by the Makefile.
-var version = "dev"
+// version and commit are set by the Makefile.
+var version, commit = "dev", ""
 
 // Exit codes, as documented in the usage.
 const (
@@ -26,14 +25,17 @@ const usage = `audisp-history writes on each audit record how its process came t
 Usage:
   audisp-history run [--config FILE]
         Read records from standard input, as auditd's dispatcher writes them, and
-        append them with their histories to the configured file, until the input
-        ends or SIGTERM comes. Without arguments, as auditd may start it: the same.
+        write them with their histories to the configured outputs, until the input
+        ends or SIGTERM comes. SIGHUP reads the configuration again and reopens
+        files, SIGUSR1 writes a report for status. Without arguments, as auditd may
+        start it: the same.
 
-  audisp-history replay [--config FILE] [--proc DIR]... [--style field|record] FILE...
-        Read audit logs and write them with their histories to standard output, a
-        summary to standard error. FILE may be compressed with gzip; "-" is
+  audisp-history replay [--config FILE] [--proc DIR]... [--format FORMAT] [--style field|record] FILE...
+        Read audit logs and write every event with its histories to standard output,
+        a summary to standard error. FILE may be compressed with gzip; "-" is
         standard input; rotated logs may be given in any order. Each DIR is laid
-        out like /proc: a look that takes effect at the moment it was taken.
+        out like /proc: a look that takes effect at the moment it was taken. FORMAT
+        is audit, json, ecs or pretty; without it, audit. --style is for audit.
 
   audisp-history rules [--install]
         Print the audit rules that histories need, for this architecture. With
@@ -122,12 +124,8 @@ func command(args []string, std stdio) error {
 
 func versionLine() string {
 	line := "audisp-history " + version
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				line += " commit " + s.Value
-			}
-		}
+	if commit != "" {
+		line += " commit " + commit
 	}
 	return line + " " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
 }

@@ -15,6 +15,7 @@ import (
 	"audisp-history/enrich/record"
 	"audisp-history/enrich/task"
 	"audisp-history/enrich/text"
+	"audisp-history/plugin/sink"
 )
 
 var errHelp = errors.New("help")
@@ -62,6 +63,15 @@ func loadConfig(path string) (conf.Config, error) {
 	}
 	if err != nil {
 		return c, &marked{err, errUsage}
+	}
+	for i := range c.Outputs {
+		f := c.Outputs[i].File
+		if f == nil || f.Group == "" {
+			continue
+		}
+		if _, err := sink.LookupGroup(f.Group); err != nil {
+			return c, &marked{fmt.Errorf("%s: outputs[%d].file.group: %w", path, i, err), errUsage}
+		}
 	}
 	return c, nil
 }

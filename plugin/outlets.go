@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"io"
 	"reflect"
 	"strconv"
@@ -18,6 +17,7 @@ import (
 	"audisp-history/plugin/output"
 	"audisp-history/plugin/sink"
 	"audisp-history/plugin/spool"
+	"audisp-history/plugin/syslog"
 )
 
 const (
@@ -29,8 +29,10 @@ const (
 	// holdFor is how long an output that is no file may be behind before what is known is kept all the same. After kill -9
 	// it then lacks what it was behind with.
 	holdFor = time.Minute
-	// endWait is how long an output that is behind may take at the end.
-	endWait = 2 * time.Second
+	// endWait is how long outputs that are slow may take at the end, and stillWait how long one may take nothing at all.
+	// Who comes after waits for the state for lockWait, which is longer.
+	endWait   = 20 * time.Second
+	stillWait = 2 * time.Second
 )
 
 // An outlet is an output, what the configuration says of it, and what it has already, after a restart.
@@ -106,10 +108,35 @@ func (s *outlets) destination(o *outlet) (output.Destination, error) {
 	switch c := &o.conf; {
 	case c.File != nil:
 		var err error
-		o.file, err = output.NewFile(c.File.Path, c.File.Mode.FileMode())
+		o.file, err = output.NewFile(s.sinkConfig(c))
 		return o.file, err
+	case c.Syslog != nil:
+		return output.NewSyslog(syslogConfig(c.Syslog), func(line []byte) int64 {
+			m, _ := o.read(line)
+			return m.time
+		})
 	default:
 		return &output.Stream{Name: "standard output", Writer: s.out}, nil
+	}
+}
+
+func (s *outlets) sinkConfig(c *conf.Output) sink.Config {
+	return sink.Config{
+		Path: c.File.Path, Mode: c.File.Mode.FileMode(), Group: c.File.Group,
+		Rotate: sink.Rotation{
+			Bytes: int64(c.File.RotateBytes), Every: time.Duration(c.File.RotateHours) * time.Hour,
+			Keep: c.File.Keep, Compress: c.File.Compress,
+		},
+		Notice: func(err error) {
+			s.log.Warn().Str("output", c.Name).Err(err).Msg("somebody has changed the output")
+		},
+	}
+}
+
+func syslogConfig(c *conf.Syslog) syslog.Config {
+	return syslog.Config{
+		To: c.To, Protocol: syslog.Protocol(c.Protocol), Facility: c.Facility, Severity: c.Severity, Tag: c.Tag, Host: c.Hostname,
+		CA: c.CA, Certificate: c.Certificate, Key: c.Key, ServerName: c.ServerName, MaxBytes: c.MaxBytes,
 	}
 }
 
@@ -239,26 +266,38 @@ func (s *outlets) kept(now time.Time) []keptOutput {
 // end delivers what is on its way, as far as that can be done now, and reports whether nothing is left that must not be
 // known as handled.
 func (s *outlets) end() bool {
-	for _, o := range s.list {
+	holds := make([]bool, len(s.list))
+	for i, o := range s.list {
+		holds[i] = o.holds(time.Now())
 		o.End()
+		o.Leave()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), endWait)
-	defer cancel()
 	settled := true
-	for _, o := range s.list {
-		settled = o.finish(ctx) && settled
+	deadline := time.Now().Add(endWait)
+	for i, o := range s.list {
+		left := o.finish(deadline)
+		if left > 0 {
+			s.log.Error().Str("output", o.conf.Name).Int("events", left).Bool("again", holds[i]).
+				Msg("events had not been written when the program ended; if again, auditd's log has them for the next start")
+		}
+		settled = settled && (left == 0 || !holds[i])
 	}
 	return settled
 }
 
-func (o *outlet) finish(ctx context.Context) bool {
-	holds := o.holds(time.Now())
-	o.Leave()
-	select {
-	case <-o.Ended():
-		return !holds || o.Left() == 0
-	case <-ctx.Done():
-		return !holds
+// finish waits until the output has ended, as long as it gets on, and returns how many events are left.
+func (o *outlet) finish(deadline time.Time) int {
+	look := time.NewTicker(stillWait)
+	defer look.Stop()
+	for before := o.Waiting(); ; before = o.Waiting() {
+		select {
+		case <-o.Ended():
+			return o.Left()
+		case now := <-look.C:
+			if o.Waiting() == before || now.After(deadline) {
+				return max(o.State().Waiting, 1)
+			}
+		}
 	}
 }
 
@@ -294,10 +333,9 @@ func (s *outlets) change(c *conf.Config) {
 
 // drop ends an output that is not configured any more.
 func (s *outlets) drop(o *outlet) {
-	ctx, cancel := context.WithTimeout(context.Background(), endWait)
-	defer cancel()
 	o.End()
-	if o.finish(ctx); o.Left() > 0 {
-		s.log.Error().Str("output", o.conf.Name).Int("lost", o.Left()).Msg("events were on their way to an output that is gone")
+	o.Leave()
+	if left := o.finish(time.Now()); left > 0 {
+		s.log.Error().Str("output", o.conf.Name).Int("lost", left).Msg("events were on their way to an output that is gone")
 	}
 }

@@ -19,9 +19,9 @@ import (
 
 // startConf runs a plugin with a configuration and standard output.
 func startConf(c conf.Config, dir string, in io.Reader, out io.Writer, again func() (conf.Config, error)) *plugin {
-	p := &plugin{log: &bytes.Buffer{}, signals: make(chan os.Signal), ended: make(chan error, 1)}
+	p := &plugin{log: &journal{}, signals: make(chan os.Signal), ended: make(chan error, 1)}
 	c.State.Dir, c.Auditd = filepath.Join(dir, "state"), ""
-	r := newRunner(&c, out, zerolog.New(zerolog.SyncWriter(p.log)))
+	r := newRunner(&c, out, zerolog.New(p.log))
 	r.again = again
 	go func() { p.ended <- r.run(in, filepath.Join(dir, "proc"), p.signals) }()
 	return p

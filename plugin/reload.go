@@ -34,7 +34,10 @@ func (r *runner) reload() {
 	}
 	r.outlets.change(&c)
 	now := *r.conf
-	now.Outputs, now.History = c.Outputs, c.History
+	now.Outputs, now.History, now.Log = c.Outputs, c.History, c.Log
+	if r.diary != nil {
+		r.diary.SetLevel(level(&c))
+	}
 	r.conf = &now
 }
 
@@ -52,7 +55,6 @@ func needStart(a, b *conf.Config) []string {
 		{"user", a.User, b.User},
 		{"rules", a.Rules, b.Rules},
 		{"limits", a.Limits, b.Limits},
-		{"log", a.Log, b.Log},
 	} {
 		if !reflect.DeepEqual(k.a, k.b) {
 			keys = append(keys, k.key)

@@ -23,6 +23,7 @@ import (
 	"audisp-history/enrich/tracker"
 	"audisp-history/plugin/auditlog"
 	"audisp-history/plugin/confine"
+	"audisp-history/plugin/diary"
 	"audisp-history/plugin/rules"
 	"audisp-history/plugin/spool"
 )
@@ -49,19 +50,28 @@ func runIn(proc string, args []string, std stdio) error {
 	if len(rest) > 0 {
 		return usageError("run: unexpected argument %q", rest[0])
 	}
+	d := openDiary(&std)
+	defer d.Close()
+	log := d.Logger()
 	c, err := loadConfig(config)
 	if err != nil {
+		if std.own { // under auditd nobody reads standard error
+			log.Error().Err(err).Msg("the configuration is not right, and the program ends")
+		}
 		return err
 	}
+	d.SetLevel(level(&c))
 	debug.SetGCPercent(gcPercent)
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
 	defer signal.Stop(signals)
-	r := newRunner(&c, std.out, newLog(&c, std.err))
+	r := newRunner(&c, std.out, log)
+	r.diary = d
 	r.again = func() (conf.Config, error) { return loadConfig(config) }
 	if std.own {
 		r.kernel = openKernel
 		if err := r.dropPrivileges(config); err != nil {
+			log.Error().Err(err).Msg("the program ends")
 			return &marked{err, errUsage}
 		}
 		paths := usedPaths(&c, config)
@@ -70,12 +80,22 @@ func runIn(proc string, args []string, std stdio) error {
 	return r.run(std.in, proc, signals)
 }
 
-func newLog(c *conf.Config, w io.Writer) zerolog.Logger {
-	level, err := zerolog.ParseLevel(string(c.Log.Level))
-	if err != nil {
-		level = zerolog.InfoLevel
+// openDiary opens the program's own log: to syslog, and to standard error where somebody reads it.
+func openDiary(std *stdio) *diary.Diary {
+	c := diary.Config{Stderr: std.err, PID: os.Getpid(), Level: zerolog.InfoLevel, Now: time.Now}
+	if std.own {
+		c.Socket = diary.Socket
 	}
-	return zerolog.New(zerolog.SyncWriter(w)).Level(level).With().Timestamp().Str("program", "audisp-history").Logger()
+	return diary.Open(c)
+}
+
+// level is the least severe that the configuration has logged.
+func level(c *conf.Config) zerolog.Level {
+	l, err := zerolog.ParseLevel(string(c.Log.Level))
+	if err != nil { // the configuration has been checked
+		return zerolog.InfoLevel
+	}
+	return l
 }
 
 // A runner enriches the records of one auditd. All but reading is done by the goroutine that calls run.
@@ -84,6 +104,7 @@ type runner struct {
 	stream  *enrich.Stream
 	outlets *outlets
 	log     zerolog.Logger
+	diary   *diary.Diary // where log goes; nil: somewhere else
 	self    text.Self
 	begin   time.Time // the zero of arrival times, which must not jump with the clock
 	keeper  keeper
@@ -224,6 +245,9 @@ func (r *runner) tick() {
 		default:
 		}
 		r.sweep.tick(now, r.stream.Tracker().Living)
+	}
+	if r.diary != nil {
+		r.diary.Tick()
 	}
 	if now.Sub(r.status.saved) >= statusEvery {
 		r.saveStatus(now, false)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -21,7 +22,7 @@ import (
 // depends on waiting is exact, and nothing depends on how busy the machine is.
 type plugin struct {
 	path    string // of the output
-	log     *bytes.Buffer
+	log     *journal
 	signals chan os.Signal // unbuffered: who has sent knows that it was taken
 	ended   chan error
 }
@@ -33,18 +34,36 @@ func toFile(path string) []conf.Output {
 	return []conf.Output{o}
 }
 
+// A journal is what a program says, read while it runs.
+type journal struct {
+	mutex sync.Mutex
+	text  bytes.Buffer
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) String() string {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	return j.text.String()
+}
+
 // start runs a plugin that reads in and writes into dir. There is no /proc to look at.
 func start(dir string, in io.Reader) *plugin {
 	p := &plugin{
 		path:    filepath.Join(dir, "out", "history.log"),
-		log:     &bytes.Buffer{},
+		log:     &journal{},
 		signals: make(chan os.Signal),
 		ended:   make(chan error, 1),
 	}
 	c := conf.Default()
 	c.Outputs = toFile(p.path)
 	c.State.Dir, c.Auditd = filepath.Join(dir, "state"), ""
-	r := newRunner(&c, io.Discard, zerolog.New(zerolog.SyncWriter(p.log)))
+	r := newRunner(&c, io.Discard, zerolog.New(p.log))
 	go func() { p.ended <- r.run(in, filepath.Join(dir, "proc"), p.signals) }()
 	return p
 }

@@ -21,7 +21,7 @@ import (
 
 const (
 	// lockWait is how long another process may hold the state directory: the one before this, which is ending.
-	lockWait = 10 * time.Second
+	lockWait = 30 * time.Second
 	// syncEvery is how often the journal is brought to the disk.
 	syncEvery = 5 * time.Second
 	// A snapshot is taken when the journal is longer than leastJournal and than a fourth of the last snapshot: a journal

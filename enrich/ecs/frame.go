@@ -93,7 +93,7 @@ func (f *Format) appendOwn(marks []tracker.Mark) {
 	f.body = binary.AppendUvarint(f.body, uint64(own.Creator))
 	parent := before(own.Exec, own.PID)
 	if parent == nil {
-		parent = &task.Exec{}
+		parent = &task.Exec{Program: &task.Program{}}
 	}
 	f.body = binary.AppendUvarint(f.body, uint64(parent.PID))
 	f.body = bytesOf(bytesOf(f.body, parent.Name), parent.Exe)
@@ -140,7 +140,7 @@ func (f *Format) appendTargets(marks []tracker.Mark) {
 }
 
 // AppendGap appends a gap as a frame.
-func AppendGap(dst []byte, g *tracker.Gap, self *text.Self) []byte {
+func (f *Format) AppendGap(dst []byte, g *tracker.Gap, self *text.Self) []byte {
 	node := g.Node
 	if node == "" {
 		node = self.Node
@@ -148,7 +148,7 @@ func AppendGap(dst []byte, g *tracker.Gap, self *text.Self) []byte {
 	b := begin(nil, gapFrame, g.At, 0, node)
 	b = bytesOf(b, g.Reason.String())
 	b = binary.AppendVarint(binary.AppendVarint(b, g.From), g.To)
-	return seal(dst, jsonl.AppendGapObject(b, g))
+	return seal(dst, jsonl.AppendGapObject(b, g, f.histories))
 }
 
 // A frame is what was read of one.

@@ -70,7 +70,7 @@ func forHistory(e *record.Event) bool {
 		switch e.Records[i].Kind {
 		case record.Syscall, record.Uring, record.Title, record.End, record.Target:
 		case record.Other:
-			if !accompanies(e.Header(i).Type) {
+			if !record.Accompanies(e.Header(i).Type) {
 				return false
 			}
 		default:
@@ -107,14 +107,3 @@ func onlyKey(body []byte) bool {
 // keySeparator stands between the keys of a rule that has several (include/uapi/linux/audit.h via lib/libaudit.h:
 // AUDIT_KEY_SEPARATOR); such a value is written in hexadecimal.
 const keySeparator = 0x01
-
-// accompanies reports whether a record of the kernel's says more of a system call that is recorded anyway (kernel/auditsc.c:
-// audit_log_exit, show_special).
-func accompanies(typ []byte) bool {
-	switch string(typ) {
-	case "PATH", "CWD", "EXECVE", "SOCKADDR", "BPRM_FCAPS", "IPC", "SOCKETCALL", "MQ_OPEN", "MQ_SENDRECV", "MQ_NOTIFY",
-		"MQ_GETSETATTR", "CAPSET", "MMAP", "FD_PAIR", "OPENAT2", "TIME_INJOFFSET", "TIME_ADJNTPVAL", "KERN_MODULE":
-		return true
-	}
-	return false
-}

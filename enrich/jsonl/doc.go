@@ -61,7 +61,8 @@
 // # Other objects
 //
 // A gap is {"id":"1795339353.120:0","time":…,"gap":{"reason":"events-lost","from":…,"to":…,"lost":3,"first":4711}}: from
-// and to are left out where they are not known, first is the serial of the first event that is missing.
+// and to are left out where they are not known, first is the serial of the first event that is missing. by and by_history
+// are there if it is known who removed rules or switched auditing off.
 //
 // A line that is no audit record is {"unparsed":["…"]}, with "continues":true if it goes on in the next object, or never
 // ended.

@@ -153,18 +153,18 @@ func withoutEnd(line []byte) []byte {
 }
 
 // AppendGap appends a gap as one line. Its serial is 0, which the kernel never gives out: it belongs to no event.
-func AppendGap(dst []byte, g *tracker.Gap, self *text.Self) []byte {
+func (f *Format) AppendGap(dst []byte, g *tracker.Gap, self *text.Self) []byte {
 	node := g.Node
 	if node == "" {
 		node = self.Node
 	}
 	dst = appendHead(dst, g.At, 0, node)
-	return append(AppendGapObject(append(dst, `,"gap":`...), g), "}\n"...)
+	return append(AppendGapObject(append(dst, `,"gap":`...), g, f.histories), "}\n"...)
 }
 
-// AppendGapObject appends what is known of a gap as an object: reason, from, to, lost and first. From and to are left
-// out where they are not known.
-func AppendGapObject(dst []byte, g *tracker.Gap) []byte {
+// AppendGapObject appends what is known of a gap as an object: reason, from, to, lost, first, by and by_history. What is
+// not known is left out.
+func AppendGapObject(dst []byte, g *tracker.Gap, histories *history.Renderer) []byte {
 	dst = AppendString(append(dst, `{"reason":`...), g.Reason.String())
 	if g.From > 0 {
 		dst = AppendTime(append(dst, `,"from":`...), g.From)
@@ -173,8 +173,19 @@ func AppendGapObject(dst []byte, g *tracker.Gap) []byte {
 		dst = AppendTime(append(dst, `,"to":`...), g.To)
 	}
 	dst = strconv.AppendUint(append(dst, `,"lost":`...), g.Lost, 10)
-	if g.Lost > 0 {
+	if g.First > 0 {
 		dst = strconv.AppendUint(append(dst, `,"first":`...), g.First, 10)
+	}
+	if g.By > 0 {
+		dst = strconv.AppendUint(append(dst, `,"by":`...), uint64(g.By), 10)
+		begin := len(dst)
+		const field = `,"by_history":[`
+		dst = histories.Append(append(dst, field...), g.ByExec, longestHistory)
+		if len(dst) == begin+len(field) {
+			dst = dst[:begin]
+		} else {
+			dst = append(dst, ']')
+		}
 	}
 	return append(dst, '}')
 }

@@ -246,7 +246,7 @@ func TestAppendGap(t *testing.T) {
 			`{"id":"1.000:0","time":"1970-01-01T00:00:01.000Z","node":"there","gap":{"reason":"start","lost":0}}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := string(AppendGap([]byte("x"), &c.gap, &text.Self{Node: "here"})); got != "x"+c.want+"\n" {
+			if got := string(New(history.Middle, 0).AppendGap([]byte("x"), &c.gap, &text.Self{Node: "here"})); got != "x"+c.want+"\n" {
 				t.Errorf("%s", got)
 			}
 		})

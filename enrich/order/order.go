@@ -6,7 +6,11 @@
 // what has not come by then is lost.
 package order
 
-import "audisp-history/enrich/record"
+import (
+	"hash/maphash"
+
+	"audisp-history/enrich/record"
+)
 
 // Window is how many serials an event may be ahead of the next one and still wait for those before it.
 const Window = 1 << 12
@@ -18,6 +22,8 @@ const (
 	jump     = 64
 	// slack is how much later, in milliseconds, the time of a late event may be than that of those handled before it.
 	slack = 1000
+	// gathered is how long after an event, in milliseconds, all those before it have come or are where they can be had.
+	gathered = 100
 	// ahead is by how many serials the first events seen may have overtaken others.
 	ahead = 512
 	// strayWait is how many events of the old place may come while strays wait for company.
@@ -30,9 +36,9 @@ const (
 type Handler interface {
 	// Event gets each event once. A late one has a serial before that of one handed on earlier.
 	Event(e *record.Event, late bool)
-	// Missing says that of count events from the serial first on some have not come in time, the first of them one. Those
-	// that can be had elsewhere are to be handed to Add before it returns; what is there already does no harm. since is
-	// the latest time of the events before them.
+	// Missing says that of count events from the serial first on some have not come in time, or not whole, the first of
+	// them one. Those that can be had elsewhere are to be handed to Add before it returns; what is there already does no
+	// harm. since is the latest time of the events before them.
 	Missing(node string, first, count uint64, since int64)
 	// Lost says that count events are missing, from the serial first on, with the times of the events around them.
 	Lost(node string, first, count uint64, from, to int64)
@@ -50,11 +56,13 @@ type Order struct {
 	Late    uint64 // events that came after they were given up
 	// fetching: what comes now fills a hole, and nothing is given up meanwhile.
 	fetching bool
+	now      int64
+	seed     maphash.Seed
 }
 
 // New makes an order that waits for a missing event for wait milliseconds of arrival time.
 func New(wait int64, h Handler) *Order {
-	return &Order{handler: h, wait: wait, nodes: make(map[string]*sequence)}
+	return &Order{handler: h, wait: wait, nodes: make(map[string]*sequence), seed: maphash.MakeSeed()}
 }
 
 // A sequence is the serials of one node.
@@ -65,6 +73,7 @@ type sequence struct {
 	starting bool
 	resumed  uint64 // the serial that was due before a restart of the program, until events have come since
 	fetched  uint64 // what is missing before this serial has been asked for
+	asked    int64  // when, on the clock of arrival
 	next     uint64 // the serial that is due
 	held     int    // events that wait behind a hole
 	first    uint64 // the lowest serial of theirs
@@ -76,10 +85,12 @@ type sequence struct {
 	strayed  int64 // when the first of the strays came
 	passed   int   // events handed on since
 	again    bool  // one of them has the serial of an event handed on, at another time
+	fetches  fetches
 }
 
 // Add takes one complete event. now is the arrival time in milliseconds.
 func (o *Order) Add(e *record.Event, now int64) {
+	o.now = now
 	s := o.sequence(e)
 	if s == nil || !e.Ordered {
 		o.handler.Event(e, false)
@@ -89,7 +100,13 @@ func (o *Order) Add(e *record.Event, now int64) {
 		s.started, s.starting = true, true
 		s.next = max(e.Serial-min(e.Serial, ahead), s.resumed)
 	}
-	if e.Serial == s.next && s.held == 0 {
+	if o.fetching {
+		o.note(s, e)
+	} else if e = o.less(s, e); e == nil {
+		return
+	}
+	e.Lacks = !o.fetching && e.Headless()
+	if e.Serial == s.next && s.held == 0 && !e.Lacks {
 		o.hand(s, e)
 		if len(s.strays) > 0 {
 			o.settle(s, now)
@@ -152,7 +169,9 @@ func (o *Order) Resume(node string, serial uint64, newest int64, gap bool) {
 func (o *Order) place(s *sequence, e *record.Event, now int64) {
 	switch {
 	case e.Serial >= s.next && e.Serial-s.next < Window:
-		if !o.fetching || s.ring == nil || s.ring[e.Serial%Window] == nil {
+		if o.fetching && s.ring != nil && s.ring[e.Serial%Window] != nil {
+			s.complete(e)
+		} else {
 			s.hold(e)
 		}
 	case o.fetching && e.Serial > s.next && e.Serial <= s.fetched: // beyond what can wait: what is missing before it is not there, either
@@ -203,48 +222,6 @@ func (o *Order) settle(s *sequence, now int64) {
 	}
 }
 
-// hold keeps an event behind the hole. A further part of one that waits follows it.
-func (s *sequence) hold(e *record.Event) {
-	if s.ring == nil {
-		s.ring = make([]*record.Event, Window)
-	}
-	if s.held == 0 {
-		s.last, s.latest = e.Serial, e.Time
-	}
-	s.last, s.latest = max(s.last, e.Serial), max(s.latest, e.Time)
-	slot := &s.ring[e.Serial%Window]
-	if *slot == nil {
-		if s.held == 0 || e.Serial < s.first {
-			s.first = e.Serial
-		}
-		s.held++
-	}
-	for *slot != nil {
-		slot = &(*slot).Rest
-	}
-	*slot = e
-}
-
-func (s *sequence) firstHeld() *record.Event { return s.ring[s.first%Window] }
-
-func (o *Order) drain(s *sequence) {
-	for s.held > 0 && s.first == s.next {
-		e := s.firstHeld()
-		s.ring[s.first%Window] = nil
-		s.held--
-		for s.first++; s.held > 0 && s.firstHeld() == nil; s.first++ {
-		}
-		rest := e.Rest
-		e.Rest = nil
-		o.hand(s, e)
-		for rest != nil {
-			e, rest = rest, rest.Rest
-			e.Rest = nil
-			o.handler.Event(e, true)
-		}
-	}
-}
-
 func (o *Order) hand(s *sequence, e *record.Event) {
 	if s.starting {
 		s.starting = false
@@ -261,19 +238,39 @@ func (o *Order) hand(s *sequence, e *record.Event) {
 // skip gives up the serials before that of e, which waits, unless they can be had elsewhere.
 func (o *Order) skip(s *sequence, e *record.Event) {
 	if s.starting {
-		s.next = e.Serial
+		s.next, e.Lacks = e.Serial, false
 		return
 	}
-	o.fetch(s, e.Serial)
-	o.lose(s)
+	to := e.Serial
+	if e.Lacks {
+		to++
+	}
+	if s.asked-e.Arrived < gathered { // what was missing then may not have been there yet
+		s.fetched = min(s.fetched, s.next)
+	}
+	next := s.next
+	o.fetch(s, to)
+	if s.next == next { // else the hole is filled, and the one after it has its own time
+		o.lose(s)
+	}
 }
 
-// lose gives up the serials before the first event that waits.
+// lose gives up the serials before the first event that waits, or what that lacks: then it is as good as lost itself,
+// and what there is of it comes late.
 func (o *Order) lose(s *sequence) {
-	if s.held > 0 && s.first > s.next {
-		e := s.firstHeld()
-		o.handler.Lost(s.node, s.next, e.Serial-s.next, s.newest, e.Time)
-		s.next = e.Serial
+	if s.held == 0 {
+		return
+	}
+	e, to := s.firstHeld(), s.first
+	if e.Lacks {
+		to++
+	}
+	if to > s.next {
+		o.handler.Lost(s.node, s.next, to-s.next, s.newest, e.Time)
+		s.next = to
+	}
+	if e.Lacks {
+		o.handLate(s.pop())
 	}
 }
 
@@ -283,9 +280,9 @@ func (o *Order) fetch(s *sequence, to uint64) {
 		return
 	}
 	if s.held > 0 {
-		to = max(to, s.last)
+		to = max(to, s.last+1) // and what those lack
 	}
-	s.fetched = to
+	s.fetched, s.asked = to, o.now
 	o.fetching = true
 	o.handler.Missing(s.node, s.next, to-s.next, s.newest)
 	o.fetching = false
@@ -341,6 +338,7 @@ func (o *Order) release(s *sequence) {
 
 // Tick gives up what has been waited for long enough. Call it now and then while no events come.
 func (o *Order) Tick(now int64) {
+	o.now = now
 	for _, s := range o.list {
 		o.settle(s, now)
 	}
@@ -348,6 +346,7 @@ func (o *Order) Tick(now int64) {
 
 // Flush hands on all that waits: the stream has ended.
 func (o *Order) Flush(now int64) {
+	o.now = now + gathered // all has come
 	for _, s := range o.list {
 		for s.held > 0 || len(s.strays) > 0 {
 			o.release(s)

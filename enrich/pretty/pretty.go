@@ -302,5 +302,9 @@ func (f *Format) AppendGap(dst []byte, g *tracker.Gap, self *text.Self) []byte {
 	if g.Lost > 0 {
 		dst = append(strconv.AppendUint(append(dst, ", "...), g.Lost, 10), " events lost"...)
 	}
+	if g.By > 0 {
+		dst = append(strconv.AppendUint(append(dst, ", by "...), uint64(g.By), 10), "\n    "...)
+		dst = f.histories.Append(dst, g.ByExec, longestHistory)
+	}
 	return append(dst, '\n')
 }

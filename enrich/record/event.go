@@ -21,6 +21,8 @@ type Event struct {
 	Ordered bool
 	// Call is the index of the SYSCALL or URINGOP record, -1 if there is none.
 	Call int
+	// Lacks is for whoever keeps events: this one is [Event.Headless], and the rest of it may still be had.
+	Lacks bool
 	// Rest is for whoever keeps events: further parts of this one, that came after it was complete.
 	Rest *Event
 

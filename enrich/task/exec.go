@@ -78,7 +78,7 @@ func (t *Table) release(e *Exec) {
 			return
 		}
 		prev := e.Prev
-		*e = Exec{}
+		*e = Exec{Program: unnamed}
 		if t.spare < maxSpare {
 			e.Prev, t.free = t.free, e
 			t.spare++

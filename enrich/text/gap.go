@@ -55,9 +55,12 @@ func appendGap(dst []byte, g *tracker.Gap, self *Self, r *history.Renderer) []by
 	if r != nil && g.By != 0 {
 		dst = number(append(dst, " by="...), g.By)
 		const field = ` bhistory="`
-		room := maxLine - (len(dst) - begin) - len(field) - len(`"`) - len(end)
-		if with := r.Append(append(dst, field...), g.ByExec, room); len(with) > len(dst)+len(field) {
-			dst = append(with, '"')
+		from := len(dst)
+		room := maxLine - (from - begin) - len(field) - len(`"`) - len(end)
+		if dst = r.Append(append(dst, field...), g.ByExec, room); len(dst) > from+len(field) {
+			dst = append(dst, '"')
+		} else {
+			dst = dst[:from]
 		}
 	}
 	return append(dst, end...)

@@ -64,6 +64,7 @@ type capData [2]unix.CapUserData
 func (k *kernel) permitted() (set, syscall.Errno) {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data capData
+	//nolint:gosec // the kernel takes pointers
 	_, errno := k.once(unix.SYS_CAPGET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&data[0])), 0, 0)
 	return set(data[1].Permitted)<<32 | set(data[0].Permitted), errno
 }
@@ -75,6 +76,7 @@ func (k *kernel) setCapabilities(permitted, effective set) syscall.Errno {
 		{Permitted: uint32(permitted), Effective: uint32(effective)},
 		{Permitted: uint32(permitted >> 32), Effective: uint32(effective >> 32)},
 	}
+	//nolint:gosec // the kernel takes pointers
 	return k.all(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&data[0])), 0)
 }
 
@@ -85,6 +87,7 @@ func (k *kernel) access(name string, mode uint32) syscall.Errno {
 		return syscall.EINVAL
 	}
 	here := unix.AT_FDCWD
+	//nolint:gosec // the kernel takes pointers
 	_, errno := k.once(unix.SYS_FACCESSAT2, uintptr(here), uintptr(unsafe.Pointer(path)), uintptr(mode), unix.AT_EACCESS)
 	return errno
 }

@@ -81,7 +81,7 @@ func enclose(paths []Path, k kernel, mounts string) (*Enclosure, []string) {
 	}
 	abi, errno := k.abi()
 	if errno != 0 || abi < 1 {
-		return nil, []string{fmt.Sprintf("no Landlock: %v: the kernel has none (Linux 5.13 and later, CONFIG_LSM or lsm= with landlock)", errno)}
+		return nil, []string{fmt.Sprintf("no Landlock: %v: the kernel has none, or it is off (Linux 5.13, lsm=landlock,…)", errno)}
 	}
 	e := &Enclosure{}
 	notices, err := e.restrict(paths, &k, abi)
@@ -117,6 +117,7 @@ func hidesProcesses(mounts string) (bool, error) {
 func (e *Enclosure) restrict(paths []Path, k *kernel, abi int) (notices []string, err error) {
 	attr := unix.LandlockRulesetAttr{Access_fs: handled(abi)}
 	// Only the first word, which all kernels know (security/landlock/syscalls.c: copy_min_struct_from_user).
+	//nolint:gosec // the kernel takes pointers
 	fd, errno := k.once(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr.Access_fs), 0, 0)
 	if errno != 0 {
 		return nil, fmt.Errorf("landlock_create_ruleset: %w", errno)
@@ -166,7 +167,9 @@ func (e *Enclosure) allow(p Path, k *kernel, ruleset uintptr, handled uint64) er
 func addRule(k *kernel, ruleset uintptr, rights uint64, parent uintptr) error {
 	// struct landlock_path_beneath_attr is packed, which Go's is not at its end; what is behind it is not read.
 	attr := unix.LandlockPathBeneathAttr{Allowed_access: rights, Parent_fd: int32(parent)}
-	if _, errno := k.once(unix.SYS_LANDLOCK_ADD_RULE, ruleset, unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&attr)), 0); errno != 0 {
+	//nolint:gosec // the kernel takes pointers
+	_, errno := k.once(unix.SYS_LANDLOCK_ADD_RULE, ruleset, unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&attr)), 0)
+	if errno != 0 {
 		return fmt.Errorf("landlock_add_rule: %w", errno)
 	}
 	return nil

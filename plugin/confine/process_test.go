@@ -279,7 +279,7 @@ func init() {
 			return told{Err: err.Error()}
 		}
 		e, more := enclose(in.Paths, in.kernel(), "/proc/self/mountinfo")
-		got.Notices = append(notices, more...)
+		got.Notices = slices.Concat(notices, more)
 		got.Threads, got.Did = threads(), try(in.Try)
 		if e == nil {
 			got.Err = "not enclosed"

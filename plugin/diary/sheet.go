@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// atOnce is how many bytes a pipe or terminal that is ready takes without waiting (pipe(7): PIPE_BUF).
+// atOnce is how many bytes a pipe that is ready takes without waiting (pipe(7): PIPE_BUF).
 const atOnce = 4096
 
 // A sheet is standard error.
@@ -34,23 +35,41 @@ func openSheet(out io.Writer) *sheet {
 	if err != nil {
 		return nil
 	}
-	s := &sheet{out: pen{conn}}
-	var usable bool
+	usable, people := false, false
+	var own *os.File
 	err = conn.Control(func(fd uintptr) {
 		var stat unix.Stat_t
 		usable = unix.Fstat(int(fd), &stat) == nil && !isNull(&stat)
-		_, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
-		s.people = err == nil
+		if _, err := unix.IoctlGetTermios(int(fd), unix.TCGETS); err == nil {
+			people, own = true, openAgain(fd)
+		}
 	})
 	if err != nil || !usable {
 		return nil
 	}
-	return s
+	if own != nil {
+		if again, err := own.SyscallConn(); err == nil {
+			conn = again
+		}
+	}
+	return &sheet{out: pen{conn}, people: people}
+}
+
+// openAgain opens the terminal of a descriptor for this program alone, so that writing does not wait: a terminal that
+// polls as ready has room for some bytes, not for all. Made non-blocking itself, the descriptor would be so for the shell,
+// too. It is nil if the terminal is another user's, and then Ctrl-S makes the program wait.
+func openAgain(fd uintptr) *os.File {
+	name := "/proc/self/fd/" + strconv.Itoa(int(fd))
+	again, err := unix.Open(name, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	return os.NewFile(uintptr(again), name)
 }
 
 // isNull tells /dev/null (Documentation/admin-guide/devices.txt: character device 1, 3).
 func isNull(stat *unix.Stat_t) bool {
-	return stat.Mode&unix.S_IFMT == unix.S_IFCHR && unix.Major(uint64(stat.Rdev)) == 1 && unix.Minor(uint64(stat.Rdev)) == 3 //nolint:unconvert // 32 bits on MIPS
+	return stat.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(stat.Rdev) == unix.Mkdev(1, 3)
 }
 
 // write reports whether the message was written as a whole.
@@ -82,8 +101,7 @@ func forPeople(m *message) []byte {
 	return b.Bytes()
 }
 
-// A pen writes to a file as long as that does not wait. The file stays as it is, because others may share it: a terminal
-// that one of them made non-blocking would be so for the shell, too.
+// A pen writes to a file as long as that does not wait. The file stays as it is, because others may share it.
 type pen struct{ conn syscall.RawConn }
 
 // Write writes what can be written without waiting; the error is EAGAIN if that is not all. It is a plain write(2), because

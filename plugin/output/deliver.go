@@ -72,7 +72,9 @@ func (o *Output) wait(tick, again <-chan time.Time, more bool) bool {
 			o.note(o.conf.Destination.Tick(at))
 			continue
 		case <-o.requests:
-			o.report(o.conf.Destination.Reopen())
+			if err := o.conf.Destination.Reopen(); err != nil { // that it could be opened does not say that it takes anything
+				o.report(err)
+			}
 		case <-leave:
 			return true
 		case <-ready:
@@ -89,11 +91,16 @@ var closed = func() chan struct{} {
 	return c
 }()
 
-// note tells of what is odd about a destination that works.
+// note tells, once, of what is odd about a destination that works.
 func (o *Output) note(err error) {
+	odd := ""
 	if err != nil {
+		odd = err.Error()
+	}
+	if odd != "" && odd != o.odd && o.Fault() == "" {
 		o.conf.Log.Warn().Str("output", o.conf.Name).Err(err).Msg("the output is not as it should be")
 	}
+	o.odd = odd
 }
 
 // report says once that the destination is broken, and once that it is well again.

@@ -1,7 +1,6 @@
 package output
 
 import (
-	"io/fs"
 	"sync/atomic"
 	"time"
 
@@ -16,8 +15,8 @@ type File struct {
 }
 
 // NewFile makes a destination of a file. The error says why it cannot be opened now; it is tried again.
-func NewFile(path string, mode fs.FileMode) (*File, error) {
-	file, err := sink.NewFile(path, mode)
+func NewFile(c sink.Config) (*File, error) {
+	file, err := sink.New(c)
 	f := &File{file: file}
 	f.settle()
 	return f, err
@@ -53,7 +52,7 @@ func (f *File) Deliver(chunk []byte) (int, error) {
 // Tick rotates the file when it is time, and notices when it is gone.
 func (f *File) Tick(now time.Time) error {
 	defer f.settle()
-	return nil
+	return f.file.Tick(now)
 }
 
 // Reopen opens the file anew by its name.

@@ -80,6 +80,8 @@ type Output struct {
 	leave    chan struct{} // give up what cannot be delivered now
 	left     atomic.Int64  // events given up
 
+	odd string // what was last said of the destination, by the goroutine that uses it
+
 	mutex sync.Mutex
 	fault string // why the destination does not take anything, "" if it does
 }
@@ -219,8 +221,13 @@ func (o *Output) State() State {
 	c := o.queue.Counts()
 	s := State{Name: o.conf.Name, Delivered: c.Done.Items, Filtered: o.conf.Filter.Dropped, Lost: c.Lost.Items}
 	s.Memory, s.File, s.Waiting = o.queue.Size()
+	s.Fault = o.Fault()
+	return s
+}
+
+// Fault is why the destination does not take anything, "" if it does.
+func (o *Output) Fault() string {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
-	s.Fault = o.fault
-	return s
+	return o.fault
 }

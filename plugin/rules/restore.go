@@ -54,21 +54,23 @@ func (n *need) rule() Rule {
 
 // data is the rule as the kernel takes it (struct audit_rule_data).
 func (r *Rule) data() []byte {
-	var head [headWords]uint32
-	var texts []byte
-	head[0], head[1], head[2] = r.list, r.action, uint32(len(r.fields))
-	copy(head[3:], r.mask[:])
+	b := make([]byte, headBytes)
+	put := func(word int, value uint32) { binary.NativeEndian.PutUint32(b[4*word:], value) }
+	put(0, r.list)
+	put(1, r.action)
+	put(2, uint32(len(r.fields)))
+	for i, bits := range r.mask {
+		put(3+i, bits)
+	}
 	for i := range r.fields {
 		f := &r.fields[i]
-		head[fieldsAt+i], head[valuesAt+i], head[opsAt+i] = f.id, f.value, f.op
-		texts = append(texts, f.text...)
+		put(fieldsAt+i, f.id)
+		put(valuesAt+i, f.value)
+		put(opsAt+i, f.op)
+		b = append(b, f.text...)
 	}
-	head[bufferLen] = uint32(len(texts))
-	b := make([]byte, 0, headBytes+len(texts))
-	for _, word := range head {
-		b = binary.NativeEndian.AppendUint32(b, word)
-	}
-	return append(b, texts...)
+	put(bufferLen, uint32(len(b)-headBytes))
+	return b
 }
 
 // same is what the kernel takes for the same rule, of which it holds only one (kernel/auditfilter.c: audit_compare_rule).

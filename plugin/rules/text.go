@@ -90,7 +90,7 @@ func (n *need) text() string {
 func Files(m Machine) []File {
 	var texts [execs + 1]strings.Builder
 	for _, n := range m.needs() {
-		texts[n.part].WriteString("-a " + n.text() + "\n")
+		fmt.Fprintf(&texts[n.part], "-a %s\n", n.text())
 	}
 	return []File{
 		{"15-history.rules", lifeHead + texts[threads].String() + texts[life].String() + exitHead + texts[ends].String()},

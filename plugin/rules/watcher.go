@@ -242,7 +242,8 @@ func (w *Watcher) ruled(r *Report, a *answer, now time.Time) {
 	}
 }
 
-var errTooOften = fmt.Errorf("rules were restored %d times within %s, and are missing again: something removes them", restoreMost, restoreSpan)
+var errTooOften = fmt.Errorf("rules were restored %d times within %s, and are missing again: something removes them",
+	restoreMost, restoreSpan)
 
 // plan says when rules are restored, or why they are not.
 func (w *Watcher) plan(r *Report, now time.Time) {

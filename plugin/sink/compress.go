@@ -100,9 +100,10 @@ func (a *archive) squeeze(ctx context.Context, from *os.File) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(a.pack(ctx, to, from, info), to.Close())
+	packed, err := to.Stat()
+	err = errors.Join(err, a.pack(ctx, to, from, info), to.Close())
 	if err == nil {
-		err = a.replace(info)
+		err = a.replace(info, packed)
 	}
 	if err != nil {
 		return errors.Join(err, unlink(a.temporary()))
@@ -145,8 +146,14 @@ func (a *archive) pack(ctx context.Context, to, from *os.File, info fs.FileInfo)
 
 // replace names what is complete after the original, which may have another number by now, and removes that. If both are
 // there, because the machine stopped in between, the original counts.
-func (a *archive) replace(original fs.FileInfo) error {
-	err := a.locked(original, func(plain string) error { return os.Rename(a.temporary(), plain+gz) })
+func (a *archive) replace(original, packed fs.FileInfo) error {
+	err := a.locked(original, func(plain string) error {
+		// A process that ends may overlap with the next one.
+		if now, err := os.Lstat(a.temporary()); err != nil || !os.SameFile(now, packed) {
+			return fmt.Errorf("%s was replaced by somebody else", a.temporary())
+		}
+		return os.Rename(a.temporary(), plain+gz)
+	})
 	if err != nil {
 		return err
 	}

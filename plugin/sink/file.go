@@ -44,6 +44,7 @@ type File struct {
 
 	now    time.Time // as of the last Tick
 	last   time.Time // when the file was written
+	over   bool      // its time is over
 	old    *archive
 	barred time.Time // rotating failed, and is not tried before this
 	stuck  bool      // it failed the last time
@@ -71,27 +72,27 @@ func (f *File) notice(format string, args ...any) {
 func (f *File) open() error {
 	path := f.conf.Path
 	if err := f.makeDir(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("output directory of %s: %w: create it, or set output.path", path, err)
+		return fmt.Errorf("output directory of %s: %w: create it, or set file.path", path, err)
 	}
 	file, err := f.openOrCreate()
 	if errors.Is(err, syscall.ELOOP) {
-		return fmt.Errorf("output %s: is a symbolic link, which is not followed: name the file itself in output.path", path)
+		return fmt.Errorf("output %s: is a symbolic link, which is not followed: name the file itself in file.path", path)
 	}
 	if errors.Is(err, syscall.ENXIO) { // open(2): a socket
 		return fmt.Errorf("output %s: %w", path, errIrregular)
 	}
 	if err != nil {
-		return fmt.Errorf("output: %w: uid %d must be able to append to it, or set output.path", err, os.Geteuid())
+		return fmt.Errorf("output: %w: uid %d must be able to append to it, or set file.path", err, os.Geteuid())
 	}
 	if f.last, err = endLine(file); err != nil {
 		_ = file.Close() // nothing was written
 		return fmt.Errorf("output %s: %w", path, err)
 	}
-	f.file = file
+	f.file, f.over = file, false
 	return f.locate()
 }
 
-var errIrregular = errors.New("not a regular file: set output.path")
+var errIrregular = errors.New("not a regular file: set file.path")
 
 // openOrCreate opens the file for reading, too: endLine reads, and should it be a FIFO, open does not wait for somebody
 // who reads it (fifo(7)).
@@ -140,7 +141,7 @@ func (f *File) Write(b []byte) error {
 			return err
 		}
 	}
-	if f.full(len(b)) {
+	if f.full(len(b)) && f.watch() == nil && f.full(len(b)) { // it may be another file now
 		f.rotate()
 	}
 	n, err := f.append(b)

@@ -143,25 +143,25 @@ func TestRefuses(t *testing.T) {
 		{"symbolic link", func(t *testing.T, path string) {
 			must(t, os.WriteFile(path+".target", nil, 0o600))
 			must(t, os.Symlink(path+".target", path))
-		}, []string{"symbolic link", "output.path"}},
+		}, []string{"symbolic link", "file.path"}},
 		{"dangling symbolic link", func(t *testing.T, path string) {
 			must(t, os.Symlink(path+".target", path))
-		}, []string{"symbolic link", "output.path"}},
+		}, []string{"symbolic link", "file.path"}},
 		{"FIFO that nobody reads", func(t *testing.T, path string) {
 			must(t, syscall.Mkfifo(path, 0o600))
-		}, []string{"not a regular file", "output.path"}},
+		}, []string{"not a regular file", "file.path"}},
 		{"socket", func(t *testing.T, path string) {
 			l, err := net.Listen("unix", path)
 			must(t, err)
 			t.Cleanup(func() { _ = l.Close() })
-		}, []string{"not a regular file", "output.path"}},
+		}, []string{"not a regular file", "file.path"}},
 		{"directory", func(t *testing.T, path string) {
 			must(t, os.Mkdir(path, 0o700))
-		}, []string{"is a directory", "output.path"}},
+		}, []string{"is a directory", "file.path"}},
 		{"directory that is a file", func(t *testing.T, path string) {
 			must(t, os.Remove(filepath.Dir(path)))
 			must(t, os.WriteFile(filepath.Dir(path), nil, 0o600))
-		}, []string{"output directory", "not a directory", "output.path"}},
+		}, []string{"output directory", "not a directory", "file.path"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

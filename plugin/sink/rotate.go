@@ -26,21 +26,17 @@ func (f *File) full(more int) bool {
 	return limit > 0 && f.file != nil && f.place.Size > 0 && f.place.Size+int64(more) > limit
 }
 
-// due reports whether the time of the file is over.
-func (f *File) due() bool {
+// ends reports whether the time of the file is over: what is in it was written in an earlier one.
+func (f *File) ends() bool {
 	every := f.conf.Rotate.Every
-	return every > 0 && f.file != nil && f.place.Size > 0 && len(f.pending) == 0 &&
-		period(f.now, every) > period(f.last, every)
+	return every > 0 && f.file != nil && f.place.Size > 0 && period(f.now, every) > period(f.last, every)
 }
 
 func period(t time.Time, every time.Duration) int64 { return t.Truncate(every).Unix() }
 
-// rotate renames the file and begins a new one. If that fails, the old one is written to, and it is tried again later.
+// rotate renames the file, which is known to be the one that has its name, and begins a new one. If that fails, the old one is written to, and it is tried again later.
 func (f *File) rotate() {
 	if f.now.Before(f.barred) {
-		return
-	}
-	if f.watch() != nil || f.place.Size == 0 { // it is another file now, or none: not to be renamed
 		return
 	}
 	if err := f.old.take(); err != nil {

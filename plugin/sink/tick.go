@@ -12,8 +12,9 @@ import (
 // old one is not there any more under its name, and rotates it if its time has come. The error is that of Retry.
 func (f *File) Tick(now time.Time) error {
 	f.now = now
+	f.over = f.over || f.ends()
 	err := errors.Join(f.Retry(), f.watch())
-	if f.due() {
+	if f.over && f.file != nil && len(f.pending) == 0 { // else a part of what was written at once may be in it
 		f.rotate()
 	}
 	if err := f.old.trouble(); err != nil {

@@ -104,7 +104,7 @@ type KeyError struct {
 	Problem string // what is wrong, and what to write instead
 }
 
-func (e *KeyError) Error() string { return "output.syslog." + e.Key + ": " + e.Problem }
+func (e *KeyError) Error() string { return "syslog." + e.Key + ": " + e.Problem }
 
 // A receiver is To, taken apart.
 type receiver struct {

@@ -86,7 +86,10 @@ func dialLocal(ctx context.Context, path string) (*link, error) {
 	}
 	l.proven, l.path, l.node, l.framing = true, path, node, Newline
 	l.most = maxDatagram
-	_ = l.raw.Control(func(fd uintptr) { // the smaller bound holds if it cannot be had
+	_ = l.raw.Control(func(fd uintptr) { // without it the daemon knows less, and the smaller bound holds
+		// So that it knows whose even those messages are that come before it says that it wants to know (journald,
+		// rsyslog's Annotate; net/unix/af_unix.c: maybe_add_creds).
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
 		if n, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF); err == nil {
 			l.most = n - 32 // net/unix/af_unix.c: unix_dgram_sendmsg
 		}

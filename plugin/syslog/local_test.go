@@ -153,9 +153,9 @@ func TestLocalErrorsNameTheRemedy(t *testing.T) {
 	p := silentDatagrams(t, "unixgram", filepath.Join(dir, "dead"))
 	p.Close()
 	for name, remedy := range map[string]string{
-		"missing": "there is no such socket: start the syslog daemon, or set output.syslog.to",
-		"file":    "nobody listens there: start the receiver, or set output.syslog.to",
-		"dead":    "nobody listens there: start the receiver, or set output.syslog.to",
+		"missing": "there is no such socket: start the syslog daemon, or set syslog.to",
+		"file":    "nobody listens there: start the receiver, or set syslog.to",
+		"dead":    "nobody listens there: start the receiver, or set syslog.to",
 	} {
 		s := newSender(t, Config{To: "unix:" + filepath.Join(dir, name)})
 		n, err := s.Send(context.Background(), numbered(1, 10))
@@ -163,6 +163,31 @@ func TestLocalErrorsNameTheRemedy(t *testing.T) {
 		if n != 0 {
 			t.Error(n)
 		}
+	}
+}
+
+// The daemon knows who has sent a message even if it asks only after that, as rsyslogd does while it starts.
+func TestADaemonThatAsksLateKnowsTheSender(t *testing.T) {
+	path := socketPath(t)
+	p := silentDatagrams(t, "unixgram", path).(*net.UnixConn)
+	s := newSender(t, Config{To: "unix:" + path})
+	send(t, s, numbered(1, 100))
+	raw, err := p.SyscallConn()
+	must(t, err)
+	must(t, raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1) }))
+	must(t, err)
+	oob := make([]byte, 100)
+	_, n, _, _, err := p.ReadMsgUnix(make([]byte, 1000), oob)
+	must(t, err)
+	control, err := unix.ParseSocketControlMessage(oob[:n])
+	must(t, err)
+	if len(control) != 1 {
+		t.Fatal("it does not know")
+	}
+	sender, err := unix.ParseUnixCredentials(&control[0])
+	must(t, err)
+	if int(sender.Pid) != os.Getpid() {
+		t.Error(sender)
 	}
 }
 

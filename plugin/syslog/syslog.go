@@ -170,17 +170,18 @@ func (s *Sender) check() error {
 	return nil
 }
 
-// fail drops the connection, which has broken. If it ended well, what was acknowledged was read.
+// fail drops the connection, which has broken. If it ended well, what was acknowledged was read; with TLS that says
+// little, since the library behind it may have read what the receiver has not (seen with rsyslog and OpenSSL).
 func (s *Sender) fail(err error) error {
 	l := s.link
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) { // the latter is from TLS
-		if l.ended() {
+		if l.tls == nil && l.ended() {
 			s.forgetAll()
 		}
 		err = errClosed
 	}
 	if l.stream && !l.proven {
-		err = &refusedError{asked: l.asked, cause: err}
+		err = &refusedError{cause: err, later: true, asked: l.asked}
 	}
 	s.drop()
 	return err

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"time"
 )
@@ -20,6 +22,10 @@ func (l *link) secure(ctx context.Context, c *Config, host string) error {
 	l.tls = tls.Client(l.wire, config)
 	begin := time.Now()
 	if err := l.tls.HandshakeContext(ctx); err != nil {
+		var alert *net.OpError
+		if errors.As(err, &alert) && alert.Op == "remote error" {
+			return &refusedError{asked: l.asked, cause: err}
+		}
 		return err
 	}
 	return l.settle(ctx, min(2*time.Since(begin)+100*time.Millisecond, time.Second))
