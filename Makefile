@@ -14,7 +14,7 @@ PACKAGE_VERSION = $(shell ./packaging/version.sh)
 # How long each fuzz target runs, or how often (100000x).
 FUZZTIME ?= 2m
 
-.PHONY: build run test vm-test lint soak bench fuzz packages packages-test packages-vm-test dist clean help
+.PHONY: build run test vm-test lint soak e2e bench fuzz packages packages-test packages-vm-test dist clean help
 
 # Always handed to go, which knows better than make what has changed.
 # -buildvcs=false: the version comes from VERSION, and a checkout owned by
@@ -44,6 +44,11 @@ lint: ## the linters pinned in tools/go.mod (the first time builds them: some mi
 
 soak: ## ten million transitions: nothing grows
 	AUDISP_HISTORY_SOAK=1 $(GO) test -count=1 -run '^TestSoak$$' -v ./plugin
+
+# It starts an auditd of its own, whose rules are for its own processes only, and puts the kernel's settings back.
+e2e: ## under a real auditd: needs root, and a machine that nobody else audits
+	@for package in auditd gcc; do command -v $$package >/dev/null || apt-get install -y --no-install-recommends $$package libc6-dev || exit 1; done
+	AUDISP_HISTORY_E2E=1 $(GO) test -count=1 -timeout 20m -v ./plugin/e2e
 
 bench: ## the benchmarks: ns and allocations per record
 	$(GO) test -run '^$$' -bench . -benchmem ./enrich/... ./plugin/...

@@ -238,6 +238,8 @@ func (s *story) look(processes ...string) {
 			switch {
 			case w == "kernel":
 				p.KernelThread, p.Exe, p.Cmdline = true, "", ""
+			case w == "hidden": // its exe cannot be read
+				p.Exe = ""
 			case strings.HasPrefix(w, "args="):
 				p.Cmdline = w
 			case strings.HasPrefix(w, "ns="):

@@ -218,7 +218,7 @@ func TestHandMadeRules(t *testing.T) {
 	})
 }
 
-// What early-boot has done to the boot is taken back before it goes.
+// What early-boot has done to the boot is done again when the rules change, and taken back before it goes.
 func TestEarlyBoot(t *testing.T) {
 	each(t, func(t *testing.T, s system, w *world) {
 		w.run(s.install)
@@ -227,8 +227,15 @@ func TestEarlyBoot(t *testing.T) {
 		w.run(s.upgrade)
 		w.has("etc/audit/audisp-history-early-boot")
 		w.program("usr/share/audisp-history/early-boot", recorder+"rm /etc/audit/audisp-history-early-boot\n")
+		if s.name == "deb" {
+			w.write(early, "-a always,exit -F arch=b64 -S fork -F key=history\n")
+			w.program("usr/share/audisp-history/early-boot", recorder)
+			w.run(`chroot "$ROOT" /var/lib/dpkg/info/audisp-history.postinst configure 99.0`)
+			w.called("load, early-boot on, hup")
+			w.program("usr/share/audisp-history/early-boot", recorder+"rm /etc/audit/audisp-history-early-boot\n")
+		}
 		w.run(s.remove)
-		says(t, w.calls(), "early-boot off, ")
+		says(t, w.calls(), "early-boot off")
 	})
 }
 

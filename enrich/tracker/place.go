@@ -167,8 +167,8 @@ func (m *machine) compare(k *task.Task, n *news) {
 	if n.late || len(n.exe) == 0 || string(n.exe) == "(null)" {
 		return
 	}
-	if e := k.Exec; e != nil && (e.Exe == "" && e.Via == task.Proc || sameProgram(e.Exe, n.exe)) {
-		return
+	if e := k.Exec; e != nil && (e.Exe == "" && e.Via == task.Proc && (e.PID == k.PID || e.Name == string(n.comm)) || sameProgram(e.Exe, n.exe)) {
+		return // where /proc did not show what its parent runs, the name must do
 	}
 	m.Execute(k, n.comm, n.exe, n.at, task.Seen)
 }

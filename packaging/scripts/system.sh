@@ -94,6 +94,8 @@ rules_obstacle() {
 	fi
 }
 
+same='in force, as before'
+
 # load_rules puts the rules of rules.d in force, unless they are the same as
 # before: loading takes all rules away for a moment, and that is a gap in the
 # histories. It says in $loaded what it has done.
@@ -102,7 +104,7 @@ load_rules() {
 	if [ -n "$obstacle" ]; then
 		loaded="not loaded: $obstacle"
 	elif augenrules --check 2>/dev/null | grep -qi 'no change'; then
-		loaded="in force, as before"
+		loaded=$same
 	elif augenrules --load >/dev/null 2>&1; then
 		loaded="loaded"
 	else
@@ -110,11 +112,12 @@ load_rules() {
 	fi
 }
 
-# late_boot takes back what the script early-boot has done to the initramfs and to
-# the kernel's command line, while the script is still there.
-late_boot() {
+# early_boot has the script early-boot do it again (on), because the initramfs
+# holds a copy of the rules, or take it back (off) while it is still there; only
+# where the administrator has asked for it.
+early_boot() {
 	[ -e /etc/audit/audisp-history-early-boot ] || return 0
-	/usr/share/audisp-history/early-boot off || :
+	/usr/share/audisp-history/early-boot "$1" || :
 }
 
 # turn_on is for after the files have come, new or newer.
@@ -123,6 +126,7 @@ turn_on() {
 	confine
 	link_plugin
 	load_rules
+	[ "$loaded" = "$same" ] || early_boot on
 	if reload_auditd; then
 		say "auditd runs it; records with histories go to /var/log/audisp-history/history.log"
 	else

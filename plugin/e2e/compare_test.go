@@ -206,12 +206,12 @@ func (j *judge) history(record, value string, want []step, c *call) {
 // led there.
 func (j *judge) compare(want []step, got []element, c *call) (v verdict, why string) {
 	if i := slices.IndexFunc(got, func(e element) bool { return e.pid == j.root.pid && e.name == j.root.name }); i >= 0 && j.before == nil {
-		j.before = got[:i]
-		for _, e := range j.before {
-			if e.via != "proc" {
-				return wrong, fmt.Sprintf("%q, before the root, is not known from /proc", e.name)
+		for _, e := range got[:i] {
+			if e.via != "proc" || got[i].via != "proc" {
+				return wrong, fmt.Sprintf("%q, before the root, or itself, is not known from /proc", e.name)
 			}
 		}
+		j.before = got[:i]
 	}
 	full := make([]element, 0, len(j.before)+len(want))
 	full = append(full, j.before...)
@@ -233,8 +233,8 @@ func (j *judge) compare(want []step, got []element, c *call) (v verdict, why str
 		amiss = append(amiss, full[:k]...)
 		if g.via != full[k].via {
 			amiss = append(amiss, full[k])
+			marked = true
 		}
-		marked = marked || g.via != ""
 		full = full[k+1:]
 	}
 	amiss = append(amiss, full...)
