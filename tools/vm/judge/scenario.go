@@ -37,7 +37,7 @@ type probe struct {
 //	unsure PERCENT     so many histories may lack their beginning, if they are marked, without a gap: in pid namespaces the
 //	                   parent of a task may not be known yet
 //	least N            how many histories there must be at least
-//	dense T            all serials from 2 to the last must be in the output, of the boot that began at T
+//	dense T            all serials of the boot that began at T must be in the output, from 2 to the scenario's end
 //	every EXE KIND…    each record of such a kind and program must have a history that begins with swapper/0, and there must be one
 //	ok TEXT, bad TEXT  what the script has found out itself
 type scenario struct {

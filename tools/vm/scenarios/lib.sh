@@ -7,7 +7,7 @@ all=/vm/results/scenarios
 chain=/usr/local/bin/chain
 
 now() { date +%s.%3N; }
-claim() { echo "$*" | tr '\n' ' ' | sed 's,$,\n,' >>"$S/claims"; }
+claim() { echo "$*" | tr "\n" " " | sed "s, *$,\n," >>"$S/claims"; }
 
 # scenario NAME: what is in $boot is what comes before vm-guest in this boot's histories.
 scenario() {
