@@ -14,7 +14,7 @@ PACKAGE_VERSION = $(shell ./packaging/version.sh)
 # How long each fuzz target runs, or how often (100000x).
 FUZZTIME ?= 2m
 
-.PHONY: build run test lint soak e2e bench fuzz packages packages-test packages-vm-test dist clean help
+.PHONY: build run test vm-test lint soak e2e bench fuzz packages packages-test packages-vm-test dist clean help
 
 # Always handed to go, which knows better than make what has changed.
 # -buildvcs=false: the version comes from VERSION, and a checkout owned by
@@ -35,6 +35,9 @@ test: ## go vet and all tests, with the race detector
 	$(GO) vet ./... || exit 1; \
 	echo "$(GO) test $$race -shuffle=on ./..."; \
 	$(GO) test $$race -shuffle=on ./...
+
+vm-test: build ## whole virtual machines: boot, restarts, containers, logins (some ten minutes; root, qemu: tools/vm/README.md)
+	tools/vm/test
 
 lint: ## the linters pinned in tools/go.mod (the first time builds them: some minutes)
 	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...

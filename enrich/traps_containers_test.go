@@ -88,3 +88,39 @@ func TestSpawnBesideThreadsLeavesNoForkBehind(t *testing.T) {
 		33<20 exec ls        = init box:20 ls:33
 	`)
 }
+
+func TestVforkOfAGrandparentIsNotTakenForAnOrphan(t *testing.T) {
+	tell(t, `
+		1<0   clone 20 20000000
+		20<1  exec box
+		20<1  fork 2
+		30<20 exec sh
+		30<20 exec bash
+		# A double fork, of whose second child nothing is seen yet, then a vfork, whose child is seen first.
+		30<20 fork 3
+		31<30 fork 4
+		31<30 exit
+		+100 33<30 exec vi   = init box:20 sh:30 bash:30 vi:33
+		-90 30<20 vfork 5
+		30<20 exec zsh
+		32<20 exec daemon    = init box:20 sh:30 bash:30 daemon:32
+	`)
+}
+
+func TestSpawnOfAThreadIsNotTakenForAnOrphan(t *testing.T) {
+	tell(t, `
+		1<0   clone 20 20000000
+		20<1  exec box
+		20<1  fork 2
+		30<20 exec sh
+		30<20 fork 3
+		31<30 exec bash
+		31<30 fork 4
+		31<30 exit
+		# A thread, and its posix_spawn, which returns after what it has made was seen.
+		30<20 clone3 5
+		+100 33<30 exec vi   = init box:20 sh:30 vi:33
+		-90 30<20 clone3 6
+		32<20 exec daemon    = init box:20 sh:30 bash:31 daemon:32
+	`)
+}

@@ -45,6 +45,22 @@ func TestLookTellsForkFromExec(t *testing.T) {
 	s.end()
 }
 
+func TestExecBehindAGapThatTheLookHasShownIsNotEnteredTwice(t *testing.T) {
+	s := newStory(t)
+	s.tell(`
+		1<0   exec init
+		1<0   fork 10
+		10<1  exec sh
+	`)
+	s.look("1<0 init", "10<1 vi 20")
+	s.tell(`
+		# Twenty events are lost before this one, which began when the look had; what 10 did in them nobody knows.
+		@123 +10 1<0 open as init
+		@124 10<1 exec vi    = init sh:10 vi:10?
+	`)
+	s.end()
+}
+
 func TestLookPlacesWhatWasSeenBeforeIt(t *testing.T) {
 	s := newStory(t)
 	s.tell(`

@@ -133,12 +133,14 @@ func (m *machine) likelyFork(parent *task.Task, n *news, clone3 bool) bool {
 	return false
 }
 
-// likelyOrphan is the same for forks of tasks that have ended.
+// likelyOrphan is the same for forks of tasks that have ended, if the child would name the init of the namespace: a
+// subreaper, which any ancestor may be, more often has made a child itself.
 func (m *machine) likelyOrphan(parent *task.Task, n *news) bool {
 	place := m.clock.place(n.pid)
 	for i := range m.forks.orphans {
 		f := &m.forks.orphans[i]
-		if since, ok := f.fits(n, place); ok && since <= likely && !f.clone3 && f.adopts(parent) {
+		if since, ok := f.fits(n, place); ok && since <= likely && !f.clone3 && f.adopts(parent) &&
+			(parent == f.caller || parent.PID == f.caller.Init) {
 			return true
 		}
 	}

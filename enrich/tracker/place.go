@@ -186,6 +186,9 @@ func (m *machine) exec(k *task.Task, n *news) {
 	switch {
 	case e == nil && k.Creator != nil && k.Creator.Kernel:
 		via = task.Helper // whose first program is not known by name
+	case e != nil && n.doubtful && !n.late && e.PID == k.PID && e.Via == task.Proc && inferredFrom(e, n) && n.at <= m.looked.end:
+		m.Correct(e, n.comm, n.exe, n.at, task.Seen) // the look had shown it; what was before it is still not known
+		return
 	case e == nil, n.doubtful && !n.late:
 		via = task.Seen // what was before it is not known
 	case e.PID != k.PID || e.Via == task.Recorded && !n.late:

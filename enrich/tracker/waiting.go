@@ -122,6 +122,7 @@ type candidate struct {
 	fork    *fork
 	index   int
 	since   int64
+	stray   int
 	crossed int
 	off     int64
 }
@@ -133,6 +134,9 @@ func (c *candidate) improve(m *machine, f *fork, index int, n *news) bool {
 		return false
 	}
 	o := candidate{fork: f, index: index, since: since}
+	if parent := m.Lookup(n.ppid); !f.caller.Lives() && parent != f.caller && n.ppid != f.caller.Init {
+		o.stray = 1
+	}
 	o.crossed, o.off = m.pairs[f.caller.Init].misfit(f.child, place)
 	if c.fork != nil && c.compare(&o) <= 0 {
 		return false
@@ -149,7 +153,7 @@ func (c *candidate) compare(o *candidate) int {
 		}
 		return 0
 	}
-	return cmp.Or(cmp.Compare(c.since, o.since), cmp.Compare(thread(c.fork), thread(o.fork)),
+	return cmp.Or(cmp.Compare(c.since, o.since), cmp.Compare(c.stray, o.stray), cmp.Compare(thread(c.fork), thread(o.fork)),
 		cmp.Compare(c.crossed, o.crossed), cmp.Compare(c.off, o.off))
 }
 

@@ -92,6 +92,17 @@ func TestMissingExecInGapIsIncompleteIfMarked(t *testing.T) {
 	expect(t, report, good, "story 1 0 1 0 0 1 rules-removed FAILED", false)
 }
 
+func TestHistoryWithoutItsBeginningMayBeAllowed(t *testing.T) {
+	_, after, _ := strings.Cut(right, "name=chain;")
+	tail := event("name=chain;" + strings.Replace(after, "190200", "190200;via=seen", 1))
+	report, good := told(t, claims, token+"\n", tail, loggedAt)
+	expect(t, report, good, "story 1 0 1 0 0 none FAILED", false)
+	report, good = told(t, claims+"unsure 100\n", token+"\n", tail, loggedAt)
+	expect(t, report, good, "story 1 0 0 1 0 none", true)
+	report, good = told(t, claims+"unsure 50\n", token+"\n", tail, loggedAt)
+	expect(t, report, good, "story 1 0 0 1 0 none FAILED", false)
+}
+
 func TestMarkInThePrefixHasToBeAllowed(t *testing.T) {
 	marked := strings.Replace(right, "190001", "190001;via=proc", 1)
 	report, good := told(t, claims, token+"\n", event(marked), loggedAt)

