@@ -313,6 +313,9 @@ const keepBytes = 64 << 10
 // finish ends everything. What cannot be written now is not known as handled, so that it will be after the next start. An
 // output that is broken is no reason for auditd to think that the program has failed.
 func (r *runner) finish(rest []byte, failed error) error {
+	if len(rest) == 0 {
+		r.whole()
+	}
 	r.stream.Close(rest)
 	settled, kept := r.outlets.end(), r.outlets.kept(time.Now())
 	r.saveStatus(time.Now(), true)
