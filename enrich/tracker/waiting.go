@@ -116,8 +116,8 @@ func (m *machine) matchFork(parent *task.Task, n *news) (fork, bool) {
 }
 
 // A candidate is the fork that is most likely the one of an unknown task: the one that was made when pids were about
-// that of the task and whose number in its namespace is in order with it, rather not by clone3, which most often makes
-// a thread, and of several the newest.
+// that of the task and whose number in its namespace is in order with it, rather not one whose child would have come to
+// a subreaper, nor by clone3, which most often makes a thread, and of several the newest.
 type candidate struct {
 	fork    *fork
 	index   int
@@ -134,7 +134,7 @@ func (c *candidate) improve(m *machine, f *fork, index int, n *news) bool {
 		return false
 	}
 	o := candidate{fork: f, index: index, since: since}
-	if parent := m.Lookup(n.ppid); !f.caller.Lives() && parent != f.caller && n.ppid != f.caller.Init {
+	if n.ppid != f.ppid && n.ppid != f.caller.Init {
 		o.stray = 1
 	}
 	o.crossed, o.off = m.pairs[f.caller.Init].misfit(f.child, place)
