@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const (
@@ -89,7 +90,10 @@ func number(name, base string) (int, bool) {
 // one that is held open. So if all names stand for the same files before and after opening, they did so in between; a
 // name that is missing is then no end.
 func (l *Log) open(pick func([]place) []place) ([]*os.File, error) {
-	for range attempts {
+	for i := range attempts {
+		if i > attempts/2 { // on a busy machine the burst lasts as long as auditd has to wait for a processor
+			<-time.After(time.Millisecond)
+		}
 		before, err := l.list()
 		if err != nil {
 			return nil, err
