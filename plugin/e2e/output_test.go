@@ -110,11 +110,12 @@ func parseGap(line string) (gap, error) {
 }
 
 // missing is how many serials are not there between the first and the last, or without the record of their system call,
-// which the kernel writes before all that these consist of.
+// which the kernel writes before all that these consist of. Of the very first one the beginning may have come before auditd
+// was there to take it.
 func (o *output) missing() uint64 {
 	all := o.last - o.first + 1 - uint64(len(o.events))
 	for _, e := range o.events {
-		if !slices.ContainsFunc(e.records, func(r string) bool { return !parts.MatchString(r) }) {
+		if e.serial != o.first && !slices.ContainsFunc(e.records, func(r string) bool { return !parts.MatchString(r) }) {
 			all++
 		}
 	}
