@@ -33,6 +33,9 @@ const (
 	gcPercent = 40
 	// tick is how often waiting events and outputs are looked after while no records come.
 	tick = 100 * time.Millisecond
+	// handleRest is how long nothing is handled after all there was has been, so that records are handled in numbers: to wake
+	// a goroutine for each one costs several times as much as to handle it.
+	handleRest = 10 * time.Millisecond
 	// silence is how long no record may come after SIGTERM before the end is believed: auditd before 4.2 may still
 	// write (systemd signals the whole control group at once).
 	silence = 500 * time.Millisecond
@@ -77,7 +80,7 @@ func runIn(proc string, args []string, std stdio) error {
 		paths := usedPaths(&c, config)
 		r.enclose = func() (*confine.Enclosure, []string) { return confine.Enclose(paths) }
 	}
-	return r.run(std.in, proc, signals)
+	return r.run(&calm{in: std.in}, proc, signals)
 }
 
 // openDiary opens the program's own log: to syslog, and to standard error where somebody reads it.
@@ -172,9 +175,16 @@ func (r *runner) run(in io.Reader, proc string, signals <-chan os.Signal) error 
 	defer ticker.Stop()
 	var lines record.Lines
 	var quiet <-chan time.Time // set by SIGTERM
+	var rest <-chan time.Time
 	for {
+		ready := r.queue.Ready()
+		if rest != nil {
+			ready = nil
+		}
 		select {
-		case <-r.queue.Ready():
+		case <-rest:
+			rest = nil
+		case <-ready:
 			piece, _, err := r.queue.Next()
 			if len(piece) == 0 && err != nil {
 				return r.finish(lines.Rest(), err)
@@ -184,7 +194,12 @@ func (r *runner) run(in io.Reader, proc string, signals <-chan os.Signal) error 
 			if quiet != nil && len(piece) > 0 {
 				quiet = time.After(silence)
 			}
-			r.handled()
+			if r.stream.Unkept() > keepBytes || !r.keeper.begun {
+				r.keep(settleWait)
+			}
+			if r.idle() && quiet == nil {
+				rest = time.After(handleRest)
+			}
 		case <-ticker.C:
 			r.tick()
 		case l := <-r.looker.looks:
@@ -215,16 +230,6 @@ func (r *runner) run(in io.Reader, proc string, signals <-chan os.Signal) error 
 func (r *runner) idle() bool {
 	_, _, items := r.queue.Size()
 	return items == 0
-}
-
-// handled puts what has been handled on its way, as soon as there is nothing more to handle.
-func (r *runner) handled() {
-	if r.idle() {
-		r.outlets.flush()
-	}
-	if r.stream.Unkept() > keepBytes || !r.keeper.begun {
-		r.keep(settleWait)
-	}
 }
 
 // tick does what is to be done now and then.
