@@ -203,8 +203,10 @@ func (m *machine) exec(k *task.Task, n *news) {
 	m.Execute(k, n.comm, n.exe, n.at, via)
 }
 
+// inferredFrom reports whether an exec that was inferred can be the one that was recorded. Where /proc did not show the
+// program, the name must do.
 func inferredFrom(e *task.Exec, n *news) bool {
-	return e.Name == string(n.comm) && sameProgram(e.Exe, n.exe)
+	return e.Name == string(n.comm) && (e.Exe == "" && e.Via == task.Proc || sameProgram(e.Exe, n.exe))
 }
 
 var deleted = []byte(" (deleted)")
