@@ -110,20 +110,16 @@ func parseGap(line string) (gap, error) {
 }
 
 // missing is how many serials are not there between the first and the last, or without the record of their system call,
-// which the kernel writes before all that these consist of. torn says that the very first one is so, whose beginning may have
-// come before auditd was there to take it.
-func (o *output) missing() (serials uint64, torn bool) {
-	serials = o.last - o.first + 1 - uint64(len(o.events))
+// which the kernel writes before all that these consist of. Of the very first one the beginning may have come before auditd
+// was there to take it.
+func (o *output) missing() uint64 {
+	all := o.last - o.first + 1 - uint64(len(o.events))
 	for _, e := range o.events {
-		switch {
-		case slices.ContainsFunc(e.records, func(r string) bool { return !parts.MatchString(r) }):
-		case e.serial == o.first:
-			torn = true
-		default:
-			serials++
+		if e.serial != o.first && !slices.ContainsFunc(e.records, func(r string) bool { return !parts.MatchString(r) }) {
+			all++
 		}
 	}
-	return serials, torn
+	return all
 }
 
 var parts = regexp.MustCompile(`^type=(EOE|PROCTITLE|PATH|CWD|EXECVE|BPRM_FCAPS|OBJ_PID) `)
