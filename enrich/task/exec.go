@@ -101,11 +101,16 @@ func (t *Table) newExec(prev *Exec) *Exec {
 	}
 	t.lastID++
 	t.execs++
-	*e = Exec{Prev: prev.hold(), Program: unnamed, ID: t.lastID, Depth: 1}
-	if prev != nil {
-		e.Depth = prev.Depth + 1
-	}
+	*e = Exec{Prev: prev.hold(), Program: unnamed, ID: t.lastID, Depth: prev.deeper()}
 	return e
+}
+
+// deeper is the depth of the exec after e, or of the first.
+func (e *Exec) deeper() uint16 {
+	if e == nil {
+		return 1
+	}
+	return min(e.Depth, maxDepth-1) + 1
 }
 
 // fold shortens a history to less than depth nodes: it keeps the oldest eighth and the newest half, and one node says

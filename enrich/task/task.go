@@ -223,8 +223,7 @@ func (t *Table) Precede(k *Task, base *Exec, forked bool) bool {
 	}
 	before := base
 	if forked && base != nil {
-		first.Name, first.Exe, first.Start = base.Name, base.Exe, base.Start
-		first.PID, first.Via, first.Omitted = base.PID, base.Via, base.Omitted
+		first.Program, first.Start, first.PID, first.Via = base.Program, base.Start, base.PID, base.Via
 		before = base.Prev
 	}
 	first.Prev = before.hold()
@@ -242,10 +241,7 @@ func (t *Table) Measure() {
 			path = append(path, e)
 		}
 		for _, e := range slices.Backward(path) {
-			e.Depth = 1
-			if e.Prev != nil {
-				e.Depth = e.Prev.Depth + 1
-			}
+			e.Depth = e.Prev.deeper()
 			measured[e] = true
 		}
 	}

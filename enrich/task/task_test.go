@@ -53,6 +53,11 @@ func checkTable(t *testing.T, tab *Table, held ...*Exec) {
 			t.Errorf("%d lives: %v, is in the list of the ended: %v", k.PID, k.Lives(), k.listed)
 		}
 	}
+	for p, shared := range tab.programs {
+		if *shared != p {
+			t.Errorf("a program that others share has been changed: %+v, was %+v", *shared, p)
+		}
+	}
 	for i := range tab.count {
 		k := tab.ended[(tab.head+i)%len(tab.ended)]
 		if k == nil || k.Lives() || !k.listed {
