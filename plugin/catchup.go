@@ -19,6 +19,8 @@ const (
 	disorder = 8192
 	// disorderTime is the same in milliseconds, for a log that began less than disorder serials ago.
 	disorderTime = 60_000
+	// ownSlack is how late in milliseconds what auditd says of itself may come, which has no place in the order.
+	ownSlack = 6_000
 	// backLimit is how much of the log is read at the most.
 	backLimit = 1 << 30
 	// holeLimit is how much of it is read for the sake of a hole.
@@ -41,14 +43,22 @@ func (r *runner) openLog() {
 	r.audit = log
 }
 
-// back opens the log before the place where the stream was. covered says that nothing since is missing from it.
-func (r *runner) back() (span *auditlog.Span, covered bool) {
+// back opens the log before the place where the stream was, if that is known. covered says that nothing since is missing
+// from it.
+func (r *runner) back(known bool) (span *auditlog.Span, covered bool) {
 	if r.audit == nil {
 		return nil, false
 	}
 	span, err := r.audit.Back(backLimit, func(h *record.Header) bool {
 		next, newest := r.stream.Saved(string(h.Node))
-		if next == 0 || !record.Ordered(h) || h.Serial > next {
+		switch {
+		case !known:
+			return true
+		case next == 0 || !record.Ordered(h):
+			return false
+		case r.earlierBoot(h, newest):
+			return true
+		case h.Serial > next:
 			return false
 		}
 		covered = covered || h.Time <= newest
@@ -91,23 +101,32 @@ func (r *runner) halve(e *record.Event) {
 
 // isNew reports whether a record of the log is to be handled, and notes its event.
 func (r *runner) isNew(h *record.Header) bool {
-	next, newest := r.stream.Saved(string(h.Node))
-	switch {
-	case r.stream.Handled(h):
+	_, newest := r.stream.Saved(string(h.Node))
+	if r.stream.Handled(h) || r.earlierBoot(h, newest) {
 		return false
-	case !record.Ordered(h): // only of those since, not of all that the log begins with
-		slack := int64(disorderTime / 10)
+	}
+	if !record.Ordered(h) { // only of those since, not of all that the log begins with
+		slack := int64(ownSlack)
 		if r.assumed { // those before are not known one by one
 			slack = 0
 		}
 		if h.Time < r.newest()-slack {
 			return false
 		}
-	case h.Serial >= next && next < disorder && h.Time+2*disorderTime < newest:
-		return false // it is of an earlier boot
 	}
 	r.fed.add(stampOf(h))
 	return true
+}
+
+// earlierBoot reports whether a record of the log is from before the boot that its node is in, whose latest event is
+// given; serials begin anew with each. Of this machine the time of the boot is known. It is that by the present clock: if
+// the clock was put forward since, what was written before that seems to be older, and if it is missing it will be told of
+// as lost.
+func (r *runner) earlierBoot(h *record.Header, newest int64) bool {
+	if len(h.Node) == 0 || string(h.Node) == r.conf.Node {
+		return h.Time < r.boot
+	}
+	return record.Ordered(h) && h.Time+2*disorderTime < newest
 }
 
 // newest is the latest time of what this machine's stream had handled.
@@ -146,7 +165,7 @@ func (r *runner) missing(node string, first, count uint64, since int64, line fun
 		return
 	}
 	span, err := r.audit.Back(holeLimit, func(h *record.Header) bool {
-		return record.Ordered(h) && string(h.Node) == node && h.Serial+disorder <= first
+		return record.Ordered(h) && string(h.Node) == node && (h.Serial+disorder <= first || r.earlierBoot(h, since))
 	})
 	if err != nil {
 		return // it has been said at the start, and what is missing will be told of
@@ -159,7 +178,7 @@ func (r *runner) missing(node string, first, count uint64, since int64, line fun
 		}
 		h, ok := record.ParseHeader(b)
 		if ok && record.Ordered(&h) && string(h.Node) == node && h.Serial >= first && h.Serial-first < count &&
-			(first > disorder || h.Time+2*disorderTime >= since) { // else it is of an earlier boot
+			!r.earlierBoot(&h, since) {
 			line(b)
 		}
 	}

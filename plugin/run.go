@@ -122,6 +122,7 @@ type runner struct {
 	enclosure *confine.Enclosure
 
 	proc   string         // where /proc is
+	boot   int64          // when this machine has booted, in milliseconds since 1970; 0 if /proc does not say
 	ask    *procfs.Reader // for single questions, nil if it cannot be read
 	looker looker
 	sweep  *sweeper

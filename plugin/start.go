@@ -14,8 +14,9 @@ import (
 // wait in the queue meanwhile.
 func (r *runner) start(ctx context.Context) {
 	r.openLog()
+	r.boot = bootTime(r.proc)
 	past := r.restore(ctx)
-	span, covered := r.back()
+	span, covered := r.back(past.known)
 	if covered {
 		r.cut()
 	}
@@ -28,7 +29,7 @@ func (r *runner) start(ctx context.Context) {
 	if !past.known || !covered {
 		r.awaitLook()
 	}
-	if past.known && covered {
+	if covered {
 		r.catchUp(span)
 	}
 	if span != nil {
@@ -101,7 +102,6 @@ func (r *runner) damaged(files []store.Damage) *tracker.Gap {
 
 // resumeOutputs finds out what the outputs have since what was kept, and which of them may lack something.
 func (r *runner) resumeOutputs(kept []keptOutput) (behind []string) {
-	boot := bootTime(r.proc)
 	for i := range kept {
 		k := &kept[i]
 		o := r.outlets.find(k.name)
@@ -114,7 +114,7 @@ func (r *runner) resumeOutputs(kept []keptOutput) (behind []string) {
 		if !k.file || o.conf.File == nil {
 			continue
 		}
-		if err := o.resume(k.place, boot); err != nil {
+		if err := o.resume(k.place, r.boot); err != nil {
 			r.log.Warn().Str("output", k.name).Err(err).Msg("events may be written twice")
 		}
 	}
@@ -124,12 +124,12 @@ func (r *runner) resumeOutputs(kept []keptOutput) (behind []string) {
 // assumePlaces finds out from the outputs themselves how far they are. What happened since the last lines of the one that
 // is the least far began is then handled once more, but not written again.
 func (r *runner) assumePlaces() bool {
-	boot, begins := bootTime(r.proc), map[string]span{}
+	begins := map[string]span{}
 	for _, o := range r.outlets.list {
 		if o.conf.File == nil {
 			continue
 		}
-		has, err := o.assume(boot)
+		has, err := o.assume(r.boot)
 		if err != nil {
 			r.log.Warn().Str("output", o.conf.Name).Err(err).Msg("events may be written twice")
 		}
