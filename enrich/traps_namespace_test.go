@@ -109,6 +109,28 @@ func TestOrphanOfAContainerIsNotGivenToInit(t *testing.T) {
 	`)
 }
 
+func TestChildOfItsParentIsNotTheOrphanOfAGrandchild(t *testing.T) {
+	tell(t, `
+		1<0   clone 20 20000000
+		20<1  exec box
+		20<1  fork 2
+		21<20 exec sh        = init box:20 sh:21
+		21<20 fork 3
+		22<21 fork 4
+		22<21 exit
+		21<20 clone3 5
+		21<20 exec sh
+		23<20 exec sh        = init box:20 sh:21 sh:23
+		# Three forks, the last one by the child of the first, all before any other child shows up; 24 never does.
+		23<20 fork 6
+		21<20 fork 7
+		25<23 fork 8
+		25<23 exit
+		26<21 open as sh     = init box:20 sh:21 sh:21
+		27<20 open as sh     = init box:20 sh:21 sh:23
+	`)
+}
+
 func TestClone3IntoANewNamespaceShowsInTheNumbers(t *testing.T) {
 	tell(t, `
 		1<0   fork 1000

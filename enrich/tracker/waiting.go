@@ -115,9 +115,10 @@ func (m *machine) matchFork(parent *task.Task, n *news) (fork, bool) {
 	return f, true
 }
 
-// A candidate is the fork that is most likely the one of an unknown task: the one that was made when pids were about
-// that of the task and whose number in its namespace is in order with it, rather not one whose child would have come to
-// a subreaper, nor by clone3, which most often makes a thread, and of several the newest.
+// A candidate is the fork that is most likely the one of an unknown task: one that was made when pids were about that of
+// the task, rather not one whose child would have come to a subreaper, nor by clone3, which most often makes a thread;
+// of those the one whose number in its namespace is in order with the task's pid and as far from its neighbours; and of
+// several the newest.
 type candidate struct {
 	fork    *fork
 	index   int
@@ -153,8 +154,10 @@ func (c *candidate) compare(o *candidate) int {
 		}
 		return 0
 	}
-	return cmp.Or(cmp.Compare(c.since, o.since), cmp.Compare(c.stray, o.stray), cmp.Compare(thread(c.fork), thread(o.fork)),
-		cmp.Compare(c.crossed, o.crossed), cmp.Compare(c.off, o.off))
+	// A few pids more or less say nothing: which was the newest when the fork returned is known only by who has shown up.
+	far := func(c *candidate) int64 { return max(c.since-likely, 0) }
+	return cmp.Or(cmp.Compare(far(c), far(o)), cmp.Compare(c.stray, o.stray), cmp.Compare(thread(c.fork), thread(o.fork)),
+		cmp.Compare(c.crossed, o.crossed), cmp.Compare(c.off, o.off), cmp.Compare(c.since, o.since))
 }
 
 // adopts reports whether a task may have got the child of a fork whose caller has ended: the init of their namespace, or

@@ -16,10 +16,12 @@ type verdict struct {
 	faults                         []string
 }
 
-// How far a start may be off, in seconds: the workload notes it after the exec, the record's clock is coarse and shows
-// when the call began. What was inferred is known from when it was seen.
+// How far a start may be off, in seconds: the workload notes it after the exec, which takes seconds when the machine's
+// own one is busy; the record's clock is coarse and shows when the call began. What was inferred is known from when it
+// was seen.
 const (
 	slack         = 2
+	slackBefore   = 10
 	slackInferred = 20
 	// A gap is told from the last record before it to the first behind it; somebody may have been between two calls.
 	around = 3.0
@@ -148,7 +150,7 @@ func same(l *link, e *entry) bool {
 		return false
 	}
 	off := e.start - l.start
-	if l.start == 0 || off >= -slack && off <= slack {
+	if l.start == 0 || off >= -slackBefore && off <= slack {
 		return true
 	}
 	return e.via != "" && off >= -slackInferred && off <= slackInferred
