@@ -262,8 +262,29 @@ func openSource(name string, stdin io.Reader) (*source, error) {
 		}
 		src.read = bufio.NewReaderSize(z, record.MaxLine)
 	}
+	if src.enriched() {
+		return nil, fmt.Errorf("replay: %s: its records have histories already, and those of forks and execs may be left out; give the log that auditd wrote, audit.log", src.name)
+	}
 	src.date()
 	return src, nil
+}
+
+// enriched reports whether a log looks like one that this program wrote.
+func (s *source) enriched() bool {
+	head, _ := s.read.Peek(record.MaxLine)
+	for line := range bytes.Lines(head) {
+		if _, isGap := gapIn(line); isGap || hasHistory(line) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasHistory reports whether a record ends in a field of ours. A program's message, which may hold anything, ends in a '.
+func hasHistory(line []byte) bool {
+	line, _, _ = bytes.Cut(bytes.TrimRight(line, "\n"), []byte{record.Separator})
+	i := bytes.LastIndex(line, []byte(`history="name=`))
+	return i > 0 && (line[i-1] == ' ' || line[i-1] == 'o') && bytes.IndexByte(line[i+len(`history="`):], '"') == len(line)-i-len(`history="`)-1
 }
 
 // date finds the first kernel record near the beginning, to put rotated logs into order by it.

@@ -95,6 +95,22 @@ func compressed(t *testing.T, b []byte) []byte {
 	return buf.Bytes()
 }
 
+// TestReplayOfItsOwnOutput: what this program wrote has histories, and not the forks and execs that they come from.
+func TestReplayOfItsOwnOutput(t *testing.T) {
+	stream := write(t, "audit.log", capture(t, "boot"))
+	for _, style := range []string{"field", "record"} {
+		out := write(t, "history.log", []byte(good(t, nil, "replay", "--style", style, stream).out))
+		got := runArgs(nil, "replay", out)
+		if got.code != 1 || got.out != "" || !strings.Contains(got.err, "history.log: its records have histories already") {
+			t.Errorf("style %s: exit code %d: %s", style, got.code, got.err)
+		}
+	}
+	said := "type=USER msg=audit(1800000000.001:1): pid=7 uid=0 auid=0 ses=1 msg='x history=\"name=y;pid=1\"'\x1dUID=\"root\" AUID=\"root\"\n"
+	if got := good(t, strings.NewReader(said), "replay", "-"); !strings.Contains(got.out, said) {
+		t.Errorf("a message of a program was taken for ours: %s", got.err)
+	}
+}
+
 // The record style holds the same histories as the field style has on its SYSCALL records.
 func TestReplayStyleRecord(t *testing.T) {
 	histories := func(out, before string) []string {
