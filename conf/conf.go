@@ -31,9 +31,10 @@ type Config struct {
 	// not running is read there. Empty: nothing is.
 	Auditd string `yaml:"auditd_conf"`
 
-	// Node is the name that auditd writes as node= on this host's own records
-	// (name_format in auditd.conf). Records without node= are always this
-	// host's; those of another node are never looked up in this host's /proc.
+	// Node is the name that auditd writes as node= on this host's own records,
+	// empty where auditd.conf says it (name_format). Records without node= are
+	// always this host's; those of another node are never looked up in this
+	// host's /proc.
 	Node string `yaml:"node"`
 
 	// User is whom the program becomes when it has begun; a name or a number. Empty: it stays who it is. Either way it

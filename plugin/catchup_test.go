@@ -264,3 +264,16 @@ func (h *host) toLog(b []byte) {
 	_, err := h.log.Write(b)
 	must(h.t, err)
 }
+
+// TestNodeOfAuditd: what auditd calls this host is this host, though the configuration does not say so.
+func TestNodeOfAuditd(t *testing.T) {
+	h := newHost(t, 1)
+	must(t, os.WriteFile(h.path("auditd.conf"), []byte("log_file = "+h.path("audit.log")+"\nname_format = user\nname = db7\n"), 0o600))
+	h.spawnLogged()
+	named := bytes.ReplaceAll(shell(newTeller()), []byte("type="), []byte("node=db7 type="))
+	h.record(named)
+	sameEvents(t, without(h.end(), "field"), string(named))
+	if said := good(t, nil, "status", "--state-dir", h.path("state")).out; !strings.Contains(said, "next serial 106") {
+		t.Errorf("status does not know of this host's events: %s", said)
+	}
+}

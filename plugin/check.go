@@ -68,7 +68,7 @@ func runCheck(std stdio, asJSON bool, s check.Sources) error {
 
 // pathsOf reads the configuration as run does.
 func pathsOf(path string) (check.Paths, error) {
-	c, err := loadConfig(path)
+	c, err := loadOwn(path)
 	p := check.Paths{State: c.State.Dir, Node: c.Node}
 	for i := range c.Outputs {
 		if f := c.Outputs[i].File; f != nil {

@@ -15,6 +15,7 @@ import (
 	"audisp-history/enrich/record"
 	"audisp-history/enrich/task"
 	"audisp-history/enrich/text"
+	"audisp-history/plugin/auditlog"
 	"audisp-history/plugin/sink"
 )
 
@@ -74,6 +75,16 @@ func loadConfig(path string) (conf.Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// loadOwn is loadConfig for the records of this host, with the node that auditd gives them.
+func loadOwn(path string) (conf.Config, error) {
+	c, err := loadConfig(path)
+	if err == nil && c.Node == "" && c.Auditd != "" {
+		name, _ := os.Hostname() // unknown, it stays empty
+		c.Node = auditlog.Node(c.Auditd, name)
+	}
+	return c, err
 }
 
 // streamConfig is the part of the configuration that the enrichment needs.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -56,7 +57,7 @@ func runIn(proc string, args []string, std stdio) error {
 	d := openDiary(&std)
 	defer d.Close()
 	log := d.Logger()
-	c, err := loadConfig(config)
+	c, err := loadOwn(config)
 	if err != nil {
 		if std.own { // under auditd nobody reads standard error
 			log.Error().Err(err).Msg("the configuration is not right, and the program ends")
@@ -70,7 +71,11 @@ func runIn(proc string, args []string, std stdio) error {
 	defer signal.Stop(signals)
 	r := newRunner(&c, std.out, log)
 	r.diary = d
-	r.again = func() (conf.Config, error) { return loadConfig(config) }
+	r.again = func() (conf.Config, error) {
+		again, err := loadConfig(config)
+		again.Node = cmp.Or(again.Node, c.Node) // auditd may have told it, whose file only root may read
+		return again, err
+	}
 	if std.own {
 		r.kernel = openKernel
 		if err := r.dropPrivileges(config); err != nil {
