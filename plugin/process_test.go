@@ -194,9 +194,10 @@ func TestRunTerminatedWhileOutputBlocks(t *testing.T) {
 			synctest.Wait()
 			<-time.After(2 * silence) // the first look at /proc, too, is an error
 			signals <- syscall.SIGTERM
+			must(t, os.Symlink("nowhere", path+".link"))
 			must(t, os.Rename(path, path+".1"))
-			must(t, os.Symlink("nowhere", path))
-			signals <- syscall.SIGHUP // cannot be opened again: an error
+			must(t, os.Rename(path+".link", path)) // which the program may have made anew meanwhile
+			signals <- syscall.SIGHUP              // cannot be opened again: an error
 			synctest.Wait()
 			must(t, os.Remove(path))
 			_, err = out.Write(stream[first:])
