@@ -9,9 +9,9 @@ const (
 	// readRest is how long reading rests when there was little to read. auditd writes each record by itself; to be woken
 	// for every one costs more than all the rest of the program. What comes meanwhile waits in the socket, which holds some
 	// 200 records: more than auditd can write in this time.
-	readRest = time.Millisecond
+	readRest = 3 * time.Millisecond
 	// readMuch is how many bytes at once say that there is more to read.
-	readMuch = 8 << 10
+	readMuch = 32 << 10
 )
 
 // A calm reader lets what it reads come in numbers.
