@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -106,15 +107,17 @@ func TestCatchUp(t *testing.T) {
 			h.record(e[cut:])
 			h.record(event())
 		}, "", false},
-		{"the log has an earlier boot of half a minute ago", func(h *host, k *teller, event func() []byte) {
-			must(h.t, os.WriteFile(h.path("proc/stat"), []byte("cpu  1 2 3\nbtime 1799999990\n"), 0o600))
-			earlier := &teller{serial: 200, at: k.at - 30_000}
-			must(h.t, os.WriteFile(h.path("audit.log.1"), slices.Concat(shell(earlier), earlier.call(callOpen, "3", 10, 1, "sh")), 0o600))
-			h.record(event())
-			h.spawnLogged()
-			h.record(event())
-			k.serial = 203 // what is lost has serials of the earlier boot
-			h.record(event())
+		{"an earlier boot of half a minute ago in a log before", func(h *host, k *teller, event func() []byte) {
+			must(h.t, os.WriteFile(h.path("audit.log.1"), h.earlierBoot(k), 0o600))
+			h.afterBoot(k, event)
+		}, "reason=events-lost from=1800000000.007 to=1800000000.008 lost=96 ", false},
+		{"an earlier boot of half a minute ago in the same log", func(h *host, k *teller, event func() []byte) {
+			log, err := os.ReadFile(h.path("audit.log"))
+			must(h.t, err)
+			must(h.t, os.WriteFile(h.path("audit.log"), slices.Concat(h.earlierBoot(k), log), 0o600))
+			_, err = h.log.Seek(0, io.SeekEnd)
+			must(h.t, err)
+			h.afterBoot(k, event)
 		}, "reason=events-lost from=1800000000.007 to=1800000000.008 lost=96 ", false},
 		{"standard input brings again what the log had", func(h *host, _ *teller, event func() []byte) {
 			e, f := event(), event()
@@ -237,6 +240,22 @@ func TestCatchUp(t *testing.T) {
 			}
 		})
 	}
+}
+
+// earlierBoot is what the log has of a boot half a minute ago, with higher serials than the present one, which has just
+// begun.
+func (h *host) earlierBoot(k *teller) []byte {
+	must(h.t, os.WriteFile(h.path("proc/stat"), []byte("cpu  1 2 3\nbtime 1799999990\n"), 0o600))
+	earlier := &teller{serial: 200, at: k.at - 30_000}
+	return slices.Concat(shell(earlier), earlier.call(callOpen, "3", 10, 1, "sh"))
+}
+
+func (h *host) afterBoot(k *teller, event func() []byte) {
+	h.record(event())
+	h.spawnLogged()
+	h.record(event())
+	k.serial = 203 // what is lost has serials of the earlier boot
+	h.record(event())
 }
 
 // written waits until an event is in the output.

@@ -13,9 +13,9 @@ import (
 
 // Back opens the log at a place that is far enough back. It walks backwards from the end, block by block and through
 // the rotations, until enough reports true for a header in the block (the Span begins with the first line of that
-// block), until no older file is left, or until limit bytes were walked. It asks enough about the complete lines of the
-// later block before the earlier one, within a block in any order, about each line at most once, and never again after
-// it reported true; the header is valid during the call only.
+// block), until no older file is left, or until limit bytes were walked. It asks enough about the complete lines, the
+// last one first, about each at most once, and never again after it reported true; the header is valid during the call
+// only.
 //
 // The error wraps fs.ErrNotExist if there is no log.
 func (l *Log) Back(limit int64, enough func(h *record.Header) bool) (*Span, error) {
@@ -97,9 +97,9 @@ func (w *walk) block(b []byte, first bool) {
 		w.tail = w.join(b)
 	}
 	for b := b[end:last]; len(b) > 0 && !w.found; {
-		n := bytes.IndexByte(b, '\n') + 1
-		w.look(b[:n])
-		b = b[n:]
+		n := bytes.LastIndexByte(b[:len(b)-1], '\n') + 1
+		w.look(b[n:])
+		b = b[:n]
 	}
 	if first {
 		w.look(w.tail)
