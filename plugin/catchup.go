@@ -164,6 +164,9 @@ func (r *runner) missing(node string, first, count uint64, since int64, line fun
 	if r.audit == nil {
 		return
 	}
+	if boot := bootTime(r.proc); boot > 0 { // by the clock that it is now
+		r.boot = boot
+	}
 	span, err := r.audit.Back(holeLimit, func(h *record.Header) bool {
 		return record.Ordered(h) && string(h.Node) == node && (h.Serial+disorder <= first || r.earlierBoot(h, since))
 	})

@@ -138,6 +138,16 @@ func TestCatchUp(t *testing.T) {
 			h.record(event())
 			h.written(109)
 		}, "", false},
+		{"a hole that the log has after the clock was set back", func(h *host, _ *teller, event func() []byte) {
+			must(h.t, os.WriteFile(h.path("proc/stat"), []byte("cpu  1 2 3\nbtime 1800003600\n"), 0o600))
+			h.spawnLogged()
+			h.toProgram(event())
+			h.written(106)
+			must(h.t, os.WriteFile(h.path("proc/stat"), []byte("cpu  1 2 3\nbtime 1799999990\n"), 0o600))
+			h.toLog(event())
+			h.record(event())
+			h.written(108)
+		}, "", false},
 		{"a hole on standard input that nobody has", func(h *host, _ *teller, event func() []byte) {
 			h.spawnLogged()
 			h.record(event())
