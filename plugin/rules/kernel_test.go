@@ -78,9 +78,9 @@ func (k *fakeKernel) GetRules() ([][]byte, error) {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
 	k.asked.rules++
-	all := make([][]byte, len(k.rules))
+	var all [][]byte // of none at all go-libaudit makes nil
 	for i := range k.rules {
-		all[i] = k.rules[i].data()
+		all = append(all, k.rules[i].data())
 	}
 	return all, err
 }

@@ -195,5 +195,8 @@ func list(k Kernel) ([]Rule, [][]byte, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("the kernel's rules: %w", err)
 	}
+	if raw == nil { // there are none, which is known then
+		raw = [][]byte{}
+	}
 	return rules, raw, nil
 }
