@@ -32,6 +32,31 @@ restarts() {
 	until_true 30 plugin_runs || bad "the plugin is not running after all that"
 }
 
+# restored_rules has the plugin load its own rules again after auditctl -D, and those only, while processes come and go.
+restored_rules() {
+	local before ours=/vm/ours
+	sed -i 's/^  on_removal: report/  on_removal: restore/' /etc/audit/audisp-history.yaml
+	anew
+	auditctl -l | grep -v 'key=probe$' >$ours
+	before=$(auditctl -l | wc -l)
+	workload 15 2 &
+	sleep 3
+	auditctl -D >/dev/null
+	until_true 60 sh -c "auditctl -l | cmp -s - $ours" || bad "the rules are $(auditctl -l), of $before before"
+	sed -i 's/^  on_removal: restore/  on_removal: report/' /etc/audit/audisp-history.yaml
+	augenrules --load >/dev/null
+	anew
+	is "rules that are loaded in the end" "$(auditctl -l | wc -l)" "$before"
+	wait
+}
+
+# anew ends the plugin; auditd starts it again with the next record.
+anew() {
+	pkill -x audisp-history
+	sleep 2
+	until_true 30 plugin_runs || bad "auditd has not started the plugin again"
+}
+
 # containers: each way to one has a chain of its own before the workload in it. /proc is this machine's, for the pids.
 containers() {
 	local root=/var/lib/container
