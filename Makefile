@@ -36,7 +36,7 @@ test: ## go vet and all tests, with the race detector
 	echo "$(GO) test $$race -shuffle=on ./..."; \
 	$(GO) test $$race -shuffle=on ./...
 
-vm-test: build ## whole virtual machines: boot, restarts, containers, logins (some ten minutes; root, qemu: tools/vm/README.md)
+vm-test: build ## whole virtual machines: boot, restarts, containers, logins (some quarter of an hour; root, qemu: tools/vm/README.md)
 	tools/vm/test
 
 lint: ## the linters pinned in tools/go.mod (the first time builds them: some minutes)
