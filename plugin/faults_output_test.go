@@ -49,6 +49,9 @@ func (r *receiver) begin() {
 				return
 			}
 			r.mutex.Lock()
+			if r.listener != l { // it has stopped since
+				_ = c.Close()
+			}
 			r.conns = append(r.conns, c)
 			r.mutex.Unlock()
 			go r.read(c)
@@ -63,7 +66,7 @@ func (r *receiver) stop() {
 	for _, c := range r.conns {
 		_ = c.Close()
 	}
-	r.conns = nil
+	r.listener, r.conns = nil, nil
 }
 
 func (r *receiver) read(c net.Conn) {
