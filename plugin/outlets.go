@@ -112,10 +112,14 @@ func (s *outlets) destination(o *outlet) (output.Destination, error) {
 		o.file, err = output.NewFile(s.sinkConfig(c))
 		return o.file, err
 	case c.Syslog != nil:
-		return output.NewSyslog(syslogConfig(c.Syslog), func(line []byte) int64 {
+		d, err := output.NewSyslog(syslogConfig(c.Syslog), func(line []byte) int64 {
 			m, _ := o.read(line)
 			return m.time
 		})
+		if err != nil { // the configuration's own checks let something through
+			return &output.Refused{Err: err}, err
+		}
+		return d, nil
 	default:
 		return &output.Stream{Name: "standard output", Writer: s.out}, nil
 	}

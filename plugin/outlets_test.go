@@ -173,3 +173,14 @@ limits: {depth: 100}`, dir), true
 		}
 	}
 }
+
+// TestSyslogRefused: a tag that syslog does not take, and conf does, is an output that takes nothing, and no crash.
+func TestSyslogRefused(t *testing.T) {
+	stream, dir := capture(t, "boot"), t.TempDir()
+	p := startConf(parse(t, `outputs: [{name: net, syslog: {to: "tcp://127.0.0.1:1", tag: "a]b"}}, {everything: true, file: {path: %s/history.log}}]`, dir), dir, bytes.NewReader(stream), io.Discard, nil)
+	must(t, <-p.ended)
+	sameEvents(t, without(records(t, dir+"/history.log"), "field"), string(stream))
+	if !strings.Contains(p.log.String(), `"output":"net"`) {
+		t.Errorf("nothing is said of it: %s", p.log.String())
+	}
+}
