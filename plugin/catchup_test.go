@@ -306,3 +306,39 @@ func TestNodeOfAuditd(t *testing.T) {
 		t.Errorf("status does not know of this host's events: %s", said)
 	}
 }
+
+// TestCleanRestartsAfterAKill: what was written when the program was killed, and that auditd's log does not have, stays, and
+// so does the last event at each later end.
+func TestCleanRestartsAfterAKill(t *testing.T) {
+	h, k := newHost(t, 1), newTeller()
+	want := string(shell(k))
+	event := func() {
+		e := k.call(callOpen, "3", 10, 1, "sh")
+		want += string(e)
+		h.record(e)
+	}
+	h.spawnLogged()
+	h.record([]byte(want))
+	h.written(105)
+	eventually(t, "it is kept", h.keeps)
+	for range 20 {
+		event()
+	}
+	h.written(k.serial)
+	h.kill()
+	journals, err := filepath.Glob(h.path("state/boot-*/journal-*"))
+	must(t, err)
+	last := journals[len(journals)-1]
+	info, err := os.Stat(last)
+	must(t, err)
+	must(t, os.Truncate(last, max(info.Size()-1, 0))) // they are written and not known as handled
+	must(t, h.log.Truncate(0))
+	_, err = h.log.Seek(0, io.SeekStart)
+	must(t, err)
+	for range 3 {
+		h.spawnLogged()
+		event()
+		h.written(k.serial)
+		sameEvents(t, without(withoutGaps(h.end()), "field"), want)
+	}
+}

@@ -17,8 +17,13 @@ func (r *runner) start(ctx context.Context) {
 	r.boot = bootTime(r.proc)
 	past := r.restore(ctx)
 	span, covered := r.back(past.known)
-	if covered {
+	switch {
+	case covered:
 		r.cut()
+	case past.known: // what the outputs have beyond it will not come again
+		for _, o := range r.outlets.list {
+			o.written = stamps{}
+		}
 	}
 	r.outlets.open()
 	r.tellLost(&past)
