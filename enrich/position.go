@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"audisp-history/enrich/order"
 	"audisp-history/enrich/packed"
 	"audisp-history/enrich/record"
 )
@@ -118,7 +119,11 @@ func (s *Stream) Begun() bool {
 	return false
 }
 
-// Handled reports whether an event has been handled, by the header of one of its records.
+// Nodes are those of which events have come, before a restart or since.
+func (s *Stream) Nodes() []string { return s.order.Nodes() }
+
+// Handled reports whether an event has been handled, by the header of one of its records. One that is later than all
+// that have been is none of them, whatever its serial: its node has booted since.
 func (s *Stream) Handled(h *record.Header) bool {
 	p := s.places[string(h.Node)]
 	if p == nil {
@@ -127,8 +132,8 @@ func (s *Stream) Handled(h *record.Header) bool {
 	if !record.Ordered(h) {
 		return slices.Contains(p.strays, stamp{h.Time, h.Serial})
 	}
-	next, _ := s.due(string(h.Node))
-	return h.Serial < max(next, p.saved) && !p.gaveUp(h.Serial)
+	next, newest := s.due(string(h.Node))
+	return h.Serial < max(next, p.saved) && h.Time <= max(newest, p.newest)+order.Slack && !p.gaveUp(h.Serial)
 }
 
 // savePlace writes how far the stream is.

@@ -115,6 +115,9 @@ func (r *runner) isNew(h *record.Header) bool {
 		}
 	}
 	r.fed.add(stampOf(h))
+	if o := r.overlap[string(h.Node)]; record.Ordered(h) && h.Time >= o.time {
+		r.overlap[string(h.Node)] = overlap{h.Serial, h.Time}
+	}
 	return true
 }
 

@@ -326,14 +326,9 @@ func TestCleanRestartsAfterAKill(t *testing.T) {
 	}
 	h.written(k.serial)
 	h.kill()
-	journals, err := filepath.Glob(h.path("state/boot-*/journal-*"))
-	must(t, err)
-	last := journals[len(journals)-1]
-	info, err := os.Stat(last)
-	must(t, err)
-	must(t, os.Truncate(last, max(info.Size()-1, 0))) // they are written and not known as handled
+	h.forget(t)
 	must(t, h.log.Truncate(0))
-	_, err = h.log.Seek(0, io.SeekStart)
+	_, err := h.log.Seek(0, io.SeekStart)
 	must(t, err)
 	for range 3 {
 		h.spawnLogged()
@@ -341,4 +336,69 @@ func TestCleanRestartsAfterAKill(t *testing.T) {
 		h.written(k.serial)
 		sameEvents(t, without(withoutGaps(h.end()), "field"), want)
 	}
+}
+
+// TestAnotherNodeBootsAfterARestart: its serials begin again, below those that were handled before; they are other events.
+func TestAnotherNodeBootsAfterARestart(t *testing.T) {
+	for name, after := range map[string]int64{"at once": 5_000, "later": 500_000} {
+		t.Run(name, func(t *testing.T) {
+			h, k, other := newHost(t, 1), newTeller(), newTeller()
+			there := func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("type="), []byte("node=there type=")) }
+			want := string(shell(k)) + string(there(shell(other)))
+			h.spawnLogged()
+			h.record([]byte(want))
+			h.written(105)
+			eventually(t, "it is kept", h.keeps)
+			h.end()
+			h.spawnLogged()
+			other.serial, other.at = 1, other.at+after
+			for range 20 {
+				e := there(other.call(callOpen, "3", 10, 1, "sh"))
+				want += string(e)
+				h.record(e)
+			}
+			got := h.end()
+			sameEvents(t, without(withoutGaps(got), "field"), want)
+		})
+	}
+}
+
+// TestTornInALaterHeader: what a kill left of a record, without saying of which event, is of the one before it.
+func TestTornInALaterHeader(t *testing.T) {
+	for _, keep := range []int{3, len("type=PROCTITLE msg=audit(18")} {
+		h, k := newHost(t, 1), newTeller()
+		want := string(shell(k))
+		h.spawnLogged()
+		h.record([]byte(want))
+		h.written(105)
+		eventually(t, "it is kept", h.keeps)
+		for range 5 {
+			e := k.call(callOpen, "3", 10, 1, "sh")
+			want += string(e)
+			h.record(e)
+		}
+		h.written(k.serial)
+		h.kill()
+		h.forget(t)
+		b, err := os.ReadFile(h.path("history.log"))
+		must(t, err)
+		torn := bytes.LastIndexByte(b[:len(b)-1], '\n') + 1 // where the last record begins
+		must(t, os.Truncate(h.path("history.log"), int64(torn+keep)))
+		h.spawnLogged()
+		e := k.call(callOpen, "3", 10, 1, "sh")
+		want += string(e)
+		h.record(e)
+		sameEvents(t, without(withoutGaps(h.end()), "field"), want)
+	}
+}
+
+// forget takes away what was kept last: what is written is not known as handled.
+func (h *host) forget(t *testing.T) {
+	t.Helper()
+	journals, err := filepath.Glob(h.path("state/boot-*/journal-*"))
+	must(t, err)
+	last := journals[len(journals)-1]
+	info, err := os.Stat(last)
+	must(t, err)
+	must(t, os.Truncate(last, max(info.Size()-1, 0)))
 }

@@ -30,7 +30,6 @@ func stampOf(h *record.Header) stamp { return stamp{string(h.Node), h.Time, h.Se
 // stamps are events that are not to be handled, or written, a second time.
 type stamps struct {
 	set    map[stamp]bool // whether it has been asked for
-	last   uint64         // the highest serial
 	unseen int            // those that have not been asked for
 }
 
@@ -42,7 +41,6 @@ func (s *stamps) add(e stamp) {
 		s.unseen++
 	}
 	s.set[e] = false
-	s.last = max(s.last, e.serial)
 }
 
 func (s *stamps) drop(e stamp) {
@@ -75,6 +73,15 @@ type mention struct {
 	stamp
 	ordered bool   // its serial is one of the kernel's
 	gap     string // names the gap that the line tells of, "" if it is none
+}
+
+// header is that of one of the event's records.
+func (m *mention) header() *record.Header {
+	h := &record.Header{Node: []byte(m.node), Time: m.time, Serial: m.serial, Type: []byte("SYSCALL")}
+	if !m.ordered {
+		h.Type = []byte("DAEMON_START")
+	}
+	return h
 }
 
 // mentionOf reads a line of auditd's text.
@@ -161,8 +168,12 @@ func mentionWith(id, node string, kernel bool, gap *writtenGap) (mention, bool) 
 	return mention{stamp: s, ordered: kernel && h.Serial != 0}, ok
 }
 
-// gapIn is what names the gap that a record tells of: all but the process that wrote it.
+// gapIn is what names the gap that a record tells of: all but the process that wrote it. Only the program's own records
+// have the serial 0.
 func gapIn(line []byte) (string, bool) {
+	if h, ok := record.ParseHeader(line); !ok || h.Serial != 0 || string(h.Type) != "TRUSTED_APP" {
+		return "", false
+	}
 	_, rest, ok := strings.Cut(string(line), "msg='op=history-gap ")
 	name, _, _ := strings.Cut(rest, ` exe=`)
 	return name, ok
@@ -191,10 +202,13 @@ type span struct {
 
 func (t *tail) line(file string, offset int64, line []byte) error {
 	m, ok := t.read(line)
+	t.last.whole = line[len(line)-1] == '\n'
+	if l := &t.last; !ok && !l.whole && l.file == file && l.serial > 0 && l.gap == "" {
+		return nil // torn before it said of which event it is: of that of the line before
+	}
 	if l := &t.last; m.stamp != l.stamp || m.gap != l.gap || file != l.file {
 		l.mention, l.file, l.offset = m, file, offset
 	}
-	t.last.whole = line[len(line)-1] == '\n'
 	switch {
 	case !ok:
 	case m.gap != "":

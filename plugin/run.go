@@ -133,15 +133,17 @@ type runner struct {
 	sweep  *sweeper
 	status status
 
-	audit   *auditlog.Log // auditd's, nil if there is none
-	fed     stamps        // events that were read there and may come on standard input as well
-	filter  bool
-	assumed bool                // only the outputs say how far the stream was
-	halves  map[string]struct{} // records of events of which the log had a part
+	audit     *auditlog.Log // auditd's, nil if there is none
+	fed       stamps        // events that were read there and may come on standard input as well
+	filter    bool
+	overlap   map[string]overlap // by node, while there is a filter
+	filterEnd time.Time
+	assumed   bool                // only the outputs say how far the stream was
+	halves    map[string]struct{} // records of events of which the log had a part
 }
 
 func newRunner(c *conf.Config, out io.Writer, log zerolog.Logger) *runner {
-	r := &runner{conf: c, self: self(c), log: log, begin: time.Now(), halves: map[string]struct{}{}}
+	r := &runner{conf: c, self: self(c), log: log, begin: time.Now(), halves: map[string]struct{}{}, overlap: map[string]overlap{}}
 	r.queue = spool.New(spoolConfig(c))
 	r.outlets = newOutlets(c, &r.self, out, log)
 	sc := streamConfig(c)
@@ -257,6 +259,9 @@ func (r *runner) tick() {
 		default:
 		}
 		r.sweep.tick(now, r.stream.Tracker().Living)
+	}
+	if r.filter && now.After(r.filterEnd) {
+		r.endFilter()
 	}
 	if r.diary != nil {
 		r.diary.Tick()

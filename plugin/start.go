@@ -37,6 +37,9 @@ func (r *runner) start(ctx context.Context) {
 	if covered {
 		r.catchUp(span)
 	}
+	if r.filter {
+		r.overlaps()
+	}
 	if span != nil {
 		_ = span.Close() // it was only read
 	}
@@ -157,6 +160,9 @@ func (r *runner) assumePlaces() bool {
 // cut takes what may be half an event out of the outputs. It can be had again.
 func (r *runner) cut() {
 	for _, o := range r.outlets.list {
+		if o.tail != nil && o.tail.last.whole && r.stream.Handled(o.tail.last.header()) {
+			continue // it would not be handled again
+		}
 		if err := o.cut(); err != nil {
 			r.log.Warn().Str("output", o.conf.Name).Err(err).Msg("the last event may be written twice, and the first time in part")
 		}
@@ -178,18 +184,47 @@ func (r *runner) tellLost(p *past) {
 	}
 }
 
-// isFed reports whether a line is of an event that has been handled because it is in auditd's log, too. Once the lines
-// are past those, it is not asked any more.
+// An overlap is how far the events of a node had been handled when standard input was read first: what comes from well
+// beyond that comes for the first time.
+type overlap struct {
+	serial uint64
+	time   int64
+}
+
+// overlapLimit ends the filter in any case: auditd has long handed on what it had in its queue.
+const overlapLimit = 10 * time.Minute
+
+// overlaps notes how far every node's events have been handled.
+func (r *runner) overlaps() {
+	r.filterEnd = time.Now().Add(overlapLimit)
+	for _, node := range r.stream.Nodes() {
+		next, newest := r.stream.Next(node)
+		saved, savedTime := r.stream.Saved(node)
+		o := overlap{max(next, saved), max(newest, savedTime)}
+		if o.time == 0 { // only what has no place in the order has come
+			o.time = r.now()
+		}
+		if fed := r.overlap[node]; fed.time < o.time {
+			r.overlap[node] = o
+		}
+	}
+}
+
+// isFed reports whether a line is of an event that has been handled because it is in auditd's log, too. Once the lines of
+// a node are past those, it is not asked any more.
 func (r *runner) isFed(line []byte) bool {
 	h, ok := record.ParseHeader(line)
 	if !ok {
 		return false
 	}
-	if record.Ordered(&h) && h.Serial > r.fed.last+disorder && r.fed.last > 0 {
-		r.filter, r.fed = false, stamps{}
-		clear(r.halves)
-		for _, o := range r.outlets.list {
-			o.caughtUp()
+	o, open := r.overlap[string(h.Node)]
+	if !open {
+		return false
+	}
+	if record.Ordered(&h) && (h.Serial > o.serial+disorder || h.Time > o.time+disorderTime) {
+		delete(r.overlap, string(h.Node))
+		if len(r.overlap) == 0 {
+			r.endFilter()
 		}
 		return false
 	}
@@ -197,4 +232,13 @@ func (r *runner) isFed(line []byte) bool {
 		return true
 	}
 	return r.fed.has(stampOf(&h)) || r.stream.Handled(&h)
+}
+
+// endFilter forgets what had been handled: all of it has come again, or will not.
+func (r *runner) endFilter() {
+	r.filter, r.fed, r.overlap = false, stamps{}, map[string]overlap{}
+	clear(r.halves)
+	for _, o := range r.outlets.list {
+		o.caughtUp()
+	}
 }

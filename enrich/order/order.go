@@ -20,8 +20,8 @@ const Window = 1 << 12
 const (
 	lateness = 1 << 14
 	jump     = 64
-	// slack is how much later, in milliseconds, the time of a late event may be than that of those handled before it.
-	slack = 1000
+	// Slack is how much later, in milliseconds, the time of a late event may be than that of those handled before it.
+	Slack = 1000
 	// gathered is how long after an event, in milliseconds, all those before it have come or are where they can be had.
 	gathered = 100
 	// ahead is by how many serials the first events seen may have overtaken others.
@@ -113,7 +113,7 @@ func (o *Order) Add(e *record.Event, now int64) {
 		}
 		return
 	}
-	if s.starting && s.held > 0 && e.Serial <= s.last && e.Time > s.latest+slack {
+	if s.starting && s.held > 0 && e.Serial <= s.last && e.Time > s.latest+Slack {
 		// That is none that was overtaken: the serials begin again.
 		o.release(s)
 	}
@@ -181,7 +181,7 @@ func (o *Order) place(s *sequence, e *record.Event, now int64) {
 		}
 		o.hand(s, e)
 	case o.fetching:
-	case e.Serial < s.next && s.next-e.Serial <= lateness && e.Time <= s.newest+slack:
+	case e.Serial < s.next && s.next-e.Serial <= lateness && e.Time <= s.newest+Slack:
 		o.Late++
 		o.handler.Event(e, true)
 	default:
