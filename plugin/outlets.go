@@ -301,7 +301,8 @@ func (o *outlet) finish(deadline time.Time) int {
 			return o.Left()
 		case now := <-look.C:
 			if o.Waiting() == before || now.After(deadline) {
-				return max(o.State().Waiting, 1)
+				s := o.State()
+				return max(s.Waiting+s.Held, 1)
 			}
 		}
 	}

@@ -235,6 +235,9 @@ func (r *report) print(w io.Writer, running bool, boots []store.Boot) {
 		o := &r.Outputs[i]
 		line("output", "%s: %d events delivered, %d left out by the filter, %d lost; %d waiting in %d bytes", o.Name,
 			o.Delivered, o.Filtered, o.Lost, o.Waiting, o.Memory+o.File)
+		if o.Held > 0 {
+			line("", "%s: %d messages are sent again when the receiver is back", o.Name, o.Held)
+		}
 		if o.Fault != "" {
 			line("", "%s: %s", o.Name, o.Fault)
 		}

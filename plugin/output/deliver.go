@@ -18,7 +18,7 @@ func (o *Output) deliver() {
 	for {
 		chunk, _, err := o.queue.Next()
 		if len(chunk) == 0 && err != nil {
-			o.report(o.conf.Destination.Close())
+			o.finish()
 			return
 		}
 		var again <-chan time.Time
@@ -32,34 +32,54 @@ func (o *Output) deliver() {
 		}
 		if o.wait(ticker.C, again, len(chunk) > 0 && again == nil) {
 			o.lastTry()
-			o.report(o.conf.Destination.Close())
+			o.finish()
 			return
 		}
 	}
 }
 
-// lastTry delivers what can be delivered after all, and counts what is left.
+// lastTry delivers what can be delivered after all.
 func (o *Output) lastTry() {
 	for {
 		chunk, _, _ := o.queue.Next()
 		if len(chunk) == 0 || !o.pass(chunk) {
-			break
+			return
 		}
 	}
+}
+
+// finish closes the destination, and counts what has not arrived in the end.
+func (o *Output) finish() {
+	err := o.conf.Destination.Close()
+	o.hold()
 	_, _, items := o.queue.Size()
-	o.left.Store(int64(items))
+	o.left.Store(int64(items) + o.held.Load())
+	o.report(err)
+}
+
+// hold notes what the destination holds. It comes before what was taken leaves the queue: what is in neither has arrived.
+func (o *Output) hold() {
+	now := int64(o.conf.Destination.Held())
+	if before := o.held.Swap(now); now < before {
+		o.tellMoved()
+	}
+}
+
+func (o *Output) tellMoved() {
+	select {
+	case o.moved <- struct{}{}:
+	default:
+	}
 }
 
 // pass delivers what it can of a chunk, and reports whether that was all.
 func (o *Output) pass(chunk []byte) bool {
 	n, err := o.conf.Destination.Deliver(chunk)
+	o.hold()
 	o.queue.Done(n, 0)
 	o.report(err)
 	if n > 0 {
-		select {
-		case o.moved <- struct{}{}:
-		default:
-		}
+		o.tellMoved()
 	}
 	return err == nil
 }
@@ -81,6 +101,7 @@ func (o *Output) wait(tick, again <-chan time.Time, more bool) bool {
 		select {
 		case at := <-tick:
 			o.note(o.conf.Destination.Tick(at))
+			o.hold()
 			continue
 		case <-o.requests:
 			if err := o.conf.Destination.Reopen(); err != nil { // that it could be opened does not say that it takes anything

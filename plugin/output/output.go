@@ -29,9 +29,12 @@ type Format interface {
 
 // A Destination is where chunks go. It is used by one goroutine.
 type Destination interface {
-	// Deliver takes whole events. It returns how many bytes of them have arrived; after an error it is called again with
-	// the rest. It must not take for ever.
+	// Deliver takes whole events. It returns how many bytes of them have arrived or are held; after an error it is called
+	// again with the rest. It must not take for ever.
 	Deliver(chunk []byte) (int, error)
+	// Held is how many messages were taken and would be lost if the program ended now; after Close, how many are. The
+	// destination tries to send them with each Deliver and Tick.
+	Held() int
 	// Tick is called at least once a second while nothing is delivered, and now and then otherwise.
 	Tick(now time.Time) error
 	// Reopen opens anew what somebody else may have replaced.
@@ -78,7 +81,8 @@ type Output struct {
 	moved    chan struct{} // something has been delivered
 	ended    chan struct{}
 	leave    chan struct{} // give up what cannot be delivered now
-	left     atomic.Int64  // events given up
+	held     atomic.Int64  // messages that have left the queue and are with the destination only
+	left     atomic.Int64  // events given up, and messages that were held then
 
 	odd string // what was last said of the destination, by the goroutine that uses it
 
@@ -135,7 +139,7 @@ func (o *Output) Flush() {
 // Delivered reports whether all that was flushed has arrived, or has been lost.
 func (o *Output) Delivered() bool {
 	_, _, items := o.queue.Size()
-	return items == 0
+	return items == 0 && o.held.Load() == 0 // in this order, see hold
 }
 
 // Moved gets a value when something has arrived.
@@ -155,12 +159,8 @@ func (o *Output) Behind() (since time.Time, lost bool) { return o.behind, o.over
 func (o *Output) Tick(now time.Time) {
 	o.Flush()
 	c, trouble := o.queue.Counts(), o.queue.Trouble()
-	if o.overan = o.overan || c.Lost.Items > o.lost; c.Done.Bytes+c.Lost.Bytes >= o.mark {
-		o.mark, o.behind = c.Put.Bytes, now
-		if c.Done.Bytes+c.Lost.Bytes == c.Put.Bytes {
-			o.behind, o.overan = time.Time{}, false
-		}
-	}
+	o.overan = o.overan || c.Lost.Items > o.lost
+	o.follow(now, &c)
 	if c.Lost.Items == o.lost {
 		return
 	}
@@ -171,6 +171,18 @@ func (o *Output) Tick(now time.Time) {
 	if trouble == nil {
 		o.tellLost(now)
 	}
+}
+
+// follow finds out since when something has been on its way. What is held has been so the longest.
+func (o *Output) follow(now time.Time, c *spool.Counts) {
+	gone := c.Done.Bytes + c.Lost.Bytes
+	if held := o.held.Load() > 0; held && !o.behind.IsZero() || !held && gone < o.mark {
+		return
+	} else if !held && gone == c.Put.Bytes {
+		o.mark, o.behind, o.overan = c.Put.Bytes, time.Time{}, false
+		return
+	}
+	o.mark, o.behind = c.Put.Bytes, now
 }
 
 func (o *Output) tellLost(now time.Time) {
@@ -201,7 +213,8 @@ func (o *Output) Ended() <-chan struct{} { return o.ended }
 // Leave gives up what the destination does not take at once.
 func (o *Output) Leave() { close(o.leave) }
 
-// Left is how many events were given up when the output was left.
+// Left is how many events were given up when the output ended. Of what the destination held then each message counts, and
+// an event may be several.
 func (o *Output) Left() int { return int(o.left.Load()) }
 
 // State is how an output is doing.
@@ -211,6 +224,7 @@ type State struct {
 	Filtered  uint64 `json:"filtered_events"` // left out by the filter
 	Lost      uint64 `json:"lost_events"`     // for which there was no room
 	Waiting   int    `json:"waiting_events"`
+	Held      int    `json:"held_messages,omitempty"` // of those delivered, with the destination until its receiver is back
 	Memory    int64  `json:"waiting_bytes_memory"`
 	File      int64  `json:"waiting_bytes_file"`
 	Fault     string `json:"fault,omitempty"` // why nothing is delivered now
@@ -221,7 +235,7 @@ func (o *Output) State() State {
 	c := o.queue.Counts()
 	s := State{Name: o.conf.Name, Delivered: c.Done.Items, Filtered: o.conf.Filter.Dropped, Lost: c.Lost.Items}
 	s.Memory, s.File, s.Waiting = o.queue.Size()
-	s.Fault = o.Fault()
+	s.Held, s.Fault = int(o.held.Load()), o.Fault()
 	return s
 }
 

@@ -66,6 +66,7 @@ func (p *place) Deliver(chunk []byte) (int, error) {
 }
 
 func (p *place) Tick(time.Time) error { return nil }
+func (p *place) Held() int            { return 0 }
 func (p *place) Reopen() error        { p.mutex.Lock(); defer p.mutex.Unlock(); p.reopened++; return nil }
 func (p *place) Close() error         { p.mutex.Lock(); defer p.mutex.Unlock(); p.closed = true; return nil }
 

@@ -15,5 +15,8 @@ func (r *Refused) Tick(time.Time) error { return r.Err }
 // Reopen changes nothing.
 func (r *Refused) Reopen() error { return r.Err }
 
+// Held is nothing, for nothing is taken.
+func (r *Refused) Held() int { return 0 }
+
 // Close does nothing.
 func (r *Refused) Close() error { return nil }

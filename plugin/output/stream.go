@@ -27,6 +27,9 @@ func (s *Stream) Tick(time.Time) error { return nil }
 // Reopen has nothing to do.
 func (s *Stream) Reopen() error { return nil }
 
+// Held is nothing: what is written is the reader's affair.
+func (s *Stream) Held() int { return 0 }
+
 // Close leaves the writer open: it is not the Stream's.
 func (s *Stream) Close() error { return nil }
 

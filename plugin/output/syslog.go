@@ -14,6 +14,7 @@ const closeTime = time.Second
 // A Syslog is a syslog receiver as a destination. What it has taken is on its way; see package syslog.
 type Syslog struct {
 	sender *syslog.Sender
+	held   int
 	time   func(line []byte) int64
 	batch  []syslog.Message
 	ends   []int // where in the chunk the messages end, newline included
@@ -37,7 +38,7 @@ func (s *Syslog) Deliver(chunk []byte) (int, error) {
 		s.batch = append(s.batch, syslog.Message{Time: s.time(line), Text: bytes.TrimRight(line, "\n")})
 		s.ends = append(s.ends, at)
 	}
-	n, err := s.sender.Send(context.Background(), s.batch)
+	n, err := s.send(s.batch)
 	clear(s.batch)
 	if n == 0 {
 		return 0, err
@@ -45,12 +46,25 @@ func (s *Syslog) Deliver(chunk []byte) (int, error) {
 	return s.ends[n-1], err
 }
 
+// send sends messages. While all is well, the kernel has whatever the sender keeps a copy of, and sends it although the
+// program ends. Otherwise it is the sender's alone.
+func (s *Syslog) send(batch []syslog.Message) (int, error) {
+	n, err := s.sender.Send(context.Background(), batch)
+	if s.held = 0; err != nil {
+		s.held = s.sender.Unconfirmed()
+	}
+	return n, err
+}
+
+// Held is how many messages the sender alone has, and after Close those that may not have arrived.
+func (s *Syslog) Held() int { return s.held }
+
 // Tick finds out what has arrived, and sends again what has not.
 func (s *Syslog) Tick(time.Time) error {
 	if s.sender.Unconfirmed() == 0 {
 		return nil
 	}
-	_, err := s.sender.Send(context.Background(), nil)
+	_, err := s.send(nil)
 	return err
 }
 
@@ -61,5 +75,7 @@ func (s *Syslog) Reopen() error { return nil }
 func (s *Syslog) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
-	return s.sender.Close(ctx)
+	err := s.sender.Close(ctx)
+	s.held = s.sender.Unconfirmed()
+	return err
 }
