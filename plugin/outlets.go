@@ -95,9 +95,6 @@ func (s *outlets) open() {
 
 func (s *outlets) openOne(o *outlet) {
 	destination, err := s.destination(o)
-	if o.conf.Format == conf.FormatECS {
-		destination = &output.Converted{Destination: destination, Convert: ecs.Document}
-	}
 	o.Output = output.New(output.Config{
 		Name: o.conf.Name, Filter: newFilter(&o.conf), Format: newFormat(&o.conf, &o.history, false), Destination: destination, Err: err,
 		Spool: s.spool, Self: s.self, Log: s.log,
@@ -106,6 +103,14 @@ func (s *outlets) openOne(o *outlet) {
 
 // destination makes the destination of an output. After an error it is tried again.
 func (s *outlets) destination(o *outlet) (output.Destination, error) {
+	d, err := s.receiver(o)
+	if o.conf.Format == conf.FormatECS {
+		d = &output.Converted{Destination: d, Convert: ecs.Document}
+	}
+	return d, err
+}
+
+func (s *outlets) receiver(o *outlet) (output.Destination, error) {
 	switch c := &o.conf; {
 	case c.File != nil:
 		var err error
@@ -308,7 +313,7 @@ func (o *outlet) finish(deadline time.Time) int {
 	}
 }
 
-// change takes another configuration: outputs that it does not change go on, only their files are opened anew.
+// change takes another configuration. What is on its way to an output stays on its way where that can be.
 func (s *outlets) change(c *conf.Config) {
 	before := map[string]*outlet{}
 	for _, o := range s.list {
@@ -316,21 +321,9 @@ func (s *outlets) change(c *conf.Config) {
 	}
 	s.list = nil
 	for i := range c.Outputs {
-		o := newOutlet(c.Outputs[i], c.History)
-		if old := before[o.conf.Name]; old != nil && reflect.DeepEqual(old.conf, o.conf) && old.history == o.history {
-			delete(before, o.conf.Name)
-			s.list = append(s.list, old)
-			old.Flush()
-			old.Reopen()
-			continue
-		}
-		if old := before[o.conf.Name]; old != nil {
-			s.drop(old)
-			delete(before, o.conf.Name)
-		}
-		s.openOne(o)
-		s.list = append(s.list, o)
-		s.log.Info().Str("output", o.conf.Name).Msg("the output is new or has changed")
+		name := c.Outputs[i].Name
+		s.list = append(s.list, s.changeOne(before[name], newOutlet(c.Outputs[i], c.History)))
+		delete(before, name)
 	}
 	for _, old := range before {
 		s.drop(old)
@@ -338,11 +331,44 @@ func (s *outlets) change(c *conf.Config) {
 	}
 }
 
-// drop ends an output that is not configured any more.
-func (s *outlets) drop(o *outlet) {
+// changeOne makes an output what o says, and returns it; old is nil if it is a new one.
+func (s *outlets) changeOne(old, o *outlet) *outlet {
+	same := old != nil && old.conf.Format == o.conf.Format // what is on its way is in it
+	switch {
+	case same && reflect.DeepEqual(old.conf, o.conf) && old.history == o.history:
+		old.Flush()
+		old.Reopen()
+		return old
+	case same && reflect.DeepEqual(old.conf.File, o.conf.File) && reflect.DeepEqual(old.conf.Syslog, o.conf.Syslog):
+		old.Flush()
+		old.Reopen()
+	case same && old.conf.Syslog != nil && o.conf.Syslog != nil:
+		old.Redirect(s.destination(o))
+	default:
+		lost := 0
+		if old != nil {
+			lost = s.drop(old)
+		}
+		s.openOne(o)
+		if now := time.Now().UnixMilli(); lost > 0 {
+			o.Gap(&tracker.Gap{Reason: tracker.OutputLost, From: now, To: now, At: now, Lost: uint64(lost)})
+		}
+		s.log.Info().Str("output", o.conf.Name).Msg("the output is new or has changed")
+		return o
+	}
+	old.View(newFilter(&o.conf), newFormat(&o.conf, &o.history, false))
+	old.conf, old.history = o.conf, o.history
+	s.log.Info().Str("output", o.conf.Name).Msg("the output has changed")
+	return old
+}
+
+// drop ends an output that is not configured any more, and returns how many events it did not take.
+func (s *outlets) drop(o *outlet) int {
 	o.End()
 	o.Leave()
-	if left := o.finish(time.Now()); left > 0 {
+	left := o.finish(time.Now())
+	if left > 0 {
 		s.log.Error().Str("output", o.conf.Name).Int("lost", left).Msg("events were on their way to an output that is gone")
 	}
+	return left
 }

@@ -174,6 +174,55 @@ limits: {depth: 100}`, dir), true
 	}
 }
 
+// SIGHUP takes nothing from an output that is broken: what waits goes where the new configuration says.
+func TestReloadKeepsWhatWaits(t *testing.T) {
+	stream := capture(t, "boot")
+	half := bytes.LastIndexByte(stream[:len(stream)/2], '\n') + 1
+	for _, c := range []struct{ name, before, after string }{
+		{"another filter", "everything: true, stdout: {}", "everything: true, filter: [{drop: {key: nosuch}}], stdout: {}"},
+		{"another receiver", `everything: true, syslog: {to: "tcp://127.0.0.1:1"}`, `everything: true, syslog: {to: "tcp://%[2]s", max_bytes: 65536}`},
+		{"another format", `everything: true, syslog: {to: "tcp://127.0.0.1:1"}`, `everything: true, format: json, syslog: {to: "tcp://%[2]s", max_bytes: 65536}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			net := newReceiver(t)
+			dir := t.TempDir()
+			out := &stuck{free: make(chan struct{})}
+			in, auditd := io.Pipe()
+			other := "{name: all, everything: true, file: {path: %[1]s/all}}"
+			p := startConf(parse(t, "outputs: [{name: one, "+c.before+"}, "+other+"]", dir), dir, in, out, func() (conf.Config, error) {
+				next := parse(t, "outputs: [{name: one, "+c.after+"}, "+other+"]", dir, net.address)
+				next.State.Dir, next.Auditd = filepath.Join(dir, "state"), ""
+				return next, nil
+			})
+			send(t, auditd, stream[:half])
+			eventually(t, "it is handled", func() bool {
+
+				return hasContent(dir+"/all")() && strings.Count(records(t, dir+"/all"), "\n") > bytes.Count(stream[:half], []byte("\n"))*9/10
+			})
+			p.signals <- syscall.SIGHUP
+			eventually(t, "it has changed", func() bool { return strings.Contains(p.log.String(), "has changed") })
+			close(out.free)
+			send(t, auditd, stream[half:])
+			must(t, auditd.Close())
+			must(t, <-p.ended)
+			all := records(t, dir+"/all")
+			got := out.String()
+			if got == "" {
+				eventually(t, "it has arrived", func() bool { got = strings.Join(net.messages(), "\n"); return len(net.messages()) > 100 })
+			}
+			if c.name == "another format" { // what had the one before is lost, and that is told
+				if !strings.Contains(got, `"reason":"output-lost"`) || !strings.Contains(p.log.String(), "events were on their way") {
+					t.Errorf("no gap in %.300s", got)
+				}
+				return
+			}
+			if n, want := strings.Count(got, "type=SYSCALL"), strings.Count(all, "type=SYSCALL"); n != want {
+				t.Errorf("%d events, want %d", n, want)
+			}
+		})
+	}
+}
+
 // TestSyslogRefused: a tag that syslog does not take, and conf does, is an output that takes nothing, and no crash.
 func TestSyslogRefused(t *testing.T) {
 	stream, dir := capture(t, "boot"), t.TempDir()

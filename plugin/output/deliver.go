@@ -104,7 +104,9 @@ func (o *Output) wait(tick, again <-chan time.Time, more bool) bool {
 			o.hold()
 			continue
 		case <-o.requests:
-			if err := o.conf.Destination.Reopen(); err != nil { // that it could be opened does not say that it takes anything
+			if next := o.next.Swap(nil); next != nil {
+				o.replace(next)
+			} else if err := o.conf.Destination.Reopen(); err != nil { // that it could be opened does not say that it takes anything
 				o.report(err)
 			}
 		case <-leave:
@@ -151,4 +153,13 @@ func (o *Output) report(err error) {
 	case fault == "" && before != "":
 		o.conf.Log.Info().Str("output", o.conf.Name).Msg("records are written again")
 	}
+}
+
+// replace changes the destination. What the one before did not take is still in the queue; what it alone held is lost.
+func (o *Output) replace(next *redirection) {
+	_ = o.conf.Destination.Close()
+	o.hold()
+	o.gone.Add(uint64(o.held.Swap(0)))
+	o.conf.Destination = next.destination
+	o.report(next.err)
 }

@@ -78,10 +78,12 @@ type Output struct {
 	overan bool      // something was lost since all had arrived
 
 	requests chan request
+	next     atomic.Pointer[redirection]
 	moved    chan struct{} // something has been delivered
 	ended    chan struct{}
 	leave    chan struct{} // give up what cannot be delivered now
 	held     atomic.Int64  // messages that have left the queue and are with the destination only
+	gone     atomic.Uint64 // messages that were held by a destination that was replaced
 	left     atomic.Int64  // events given up, and messages that were held then
 
 	odd string // what was last said of the destination, by the goroutine that uses it
@@ -159,9 +161,10 @@ func (o *Output) Behind() (since time.Time, lost bool) { return o.behind, o.over
 func (o *Output) Tick(now time.Time) {
 	o.Flush()
 	c, trouble := o.queue.Counts(), o.queue.Trouble()
-	o.overan = o.overan || c.Lost.Items > o.lost
+	lost := c.Lost.Items + o.gone.Load()
+	o.overan = o.overan || lost > o.lost
 	o.follow(now, &c)
-	if c.Lost.Items == o.lost {
+	if lost == o.lost {
 		return
 	}
 	if o.since.IsZero() {
@@ -186,7 +189,7 @@ func (o *Output) follow(now time.Time, c *spool.Counts) {
 }
 
 func (o *Output) tellLost(now time.Time) {
-	n := o.queue.Counts().Lost.Items
+	n := o.queue.Counts().Lost.Items + o.gone.Load()
 	o.conf.Log.Error().Str("output", o.conf.Name).Uint64("lost", n-o.lost).Msg("no more records are lost")
 	o.Gap(&tracker.Gap{Reason: tracker.OutputLost, From: o.since.UnixMilli(), To: now.UnixMilli(), At: now.UnixMilli(), Lost: n - o.lost})
 	o.Flush()
@@ -199,6 +202,29 @@ func (o *Output) Reopen() {
 	case o.requests <- reopen:
 	default: // it has been asked for already
 	}
+}
+
+// View changes what is written from now on, and how. What is on its way stays as it is, so the destination must know
+// both.
+func (o *Output) View(f *filter.Filter, format Format) {
+	o.Flush()
+	f.Dropped = o.conf.Filter.Dropped
+	o.conf.Filter, o.conf.Format = f, format
+}
+
+// A redirection is where an output goes from now on.
+type redirection struct {
+	destination Destination
+	err         error // why it takes nothing yet
+}
+
+// Redirect changes where what is on its way goes, and what comes after it. The destination before is closed.
+func (o *Output) Redirect(d Destination, err error) {
+	o.Flush()
+	if unused := o.next.Swap(&redirection{d, err}); unused != nil {
+		_ = unused.destination.Close() // nothing was given to it
+	}
+	o.Reopen()
 }
 
 // End says that nothing more comes. What is on its way is still delivered, until Leave.
@@ -233,7 +259,7 @@ type State struct {
 // State says how the output is doing.
 func (o *Output) State() State {
 	c := o.queue.Counts()
-	s := State{Name: o.conf.Name, Delivered: c.Done.Items, Filtered: o.conf.Filter.Dropped, Lost: c.Lost.Items}
+	s := State{Name: o.conf.Name, Delivered: c.Done.Items, Filtered: o.conf.Filter.Dropped, Lost: c.Lost.Items + o.gone.Load()}
 	s.Memory, s.File, s.Waiting = o.queue.Size()
 	s.Held, s.Fault = int(o.held.Load()), o.Fault()
 	return s
