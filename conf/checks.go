@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +14,6 @@ func (r *reader) outputs(outputs []Output) {
 		r.wrong("outputs", "is empty: nothing would be written; leave it out for %s", DefaultOutput)
 	}
 	names := map[string]int{}
-	paths := map[string]int{}
 	for i := range outputs {
 		o := &outputs[i]
 		at := fmt.Sprintf("outputs[%d]", i)
@@ -22,14 +22,46 @@ func (r *reader) outputs(outputs []Output) {
 			r.wrong(r.nearest(at+".name", at), "%s is also the name of outputs[%d]; give each output a name of its own", quoted(o.Name), first)
 		}
 		names[o.Name] = i
-		if o.File == nil {
+	}
+	r.files(outputs)
+}
+
+// files checks that no two outputs write to one file: each would take the other's records for its own, and cut or rename
+// them. Two spellings of a name are one file.
+func (r *reader) files(outputs []Output) {
+	paths := map[string]int{}
+	for i := range outputs {
+		f := outputs[i].File
+		if f == nil {
 			continue
 		}
-		if first, again := paths[o.File.Path]; again {
-			r.wrong(r.nearest(at+".file.path", at), "%s is also written by outputs[%d]; give each output a file of its own", quoted(o.File.Path), first)
+		at := fmt.Sprintf("outputs[%d]", i)
+		at = r.nearest(at+".file.path", at)
+		file := path.Clean(f.Path)
+		if first, again := paths[file]; again {
+			r.wrong(at, "%s is also written by outputs[%d]; give each output a file of its own", quoted(f.Path), first)
+			continue
 		}
-		paths[o.File.Path] = i
+		paths[file] = i
+		for j := range outputs {
+			if other := outputs[j].File; other != nil && other.rotates() && isOldOf(file, path.Clean(other.Path)) {
+				r.wrong(at, "%s is what outputs[%d] calls an old file when it rotates; choose another name", quoted(f.Path), j)
+			}
+		}
 	}
+}
+
+func (f *File) rotates() bool { return f.RotateBytes > 0 || f.RotateHours > 0 }
+
+// isOldOf tells whether rotating file makes one of that name: file.N, file.N.gz, or what the latter is called until it is
+// complete. N may be any number, because keep may be raised.
+func isOldOf(name, file string) bool {
+	rest, ok := strings.CutPrefix(name, file+".")
+	if !ok {
+		return false
+	}
+	number := strings.TrimSuffix(rest, ".gz")
+	return rest == "gz.tmp" || number != "" && strings.Trim(number, "0123456789") == ""
 }
 
 // nearest is key if the file sets it, else the one around it.

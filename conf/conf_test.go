@@ -230,6 +230,10 @@ func TestParseRefuses(t *testing.T) {
 		"two destinations":                               {"outputs:\n- file:\n  stdout: {}\n", []string{`f:2: outputs[0]: has 2 destinations`}},
 		"two outputs of a name":                          {"outputs:\n- stdout: {}\n- file: {}\n", []string{`f:3: outputs[1]: "history" is also the name of outputs[0]`}},
 		"two outputs to a file":                          {"outputs:\n- file: {}\n- name: b\n  file: {}\n", []string{`f:3: outputs[1]: "/var/log/audisp-history/history.log" is also written by outputs[0]`}},
+		"two spellings of a file":                        {"outputs:\n- file: {path: /a/b}\n- name: b\n  file:\n    path: /a/./x/..//b\n", []string{`f:5: outputs[1].file.path: "/a/./x/..//b" is also written by outputs[0]; give each output a file of its own`}},
+		"an old file of another":                         {"outputs:\n- file: {path: /a/b, rotate_hours: 1}\n- name: b\n  file:\n    path: /a//b.12\n", []string{`f:5: outputs[1].file.path: "/a//b.12" is what outputs[0] calls an old file when it rotates; choose another name`}},
+		"an old file of a later one, compressed":         {"outputs:\n- file:\n    path: /a/b.1.gz\n- name: b\n  file: {path: /a/b, rotate_bytes: 65536}\n", []string{`f:3: outputs[0].file.path: "/a/b.1.gz" is what outputs[1] calls an old file`}},
+		"a file being compressed":                        {"outputs:\n- file:\n    path: /a/b.gz.tmp\n- name: b\n  file: {path: /a/b, rotate_bytes: 65536}\n", []string{`f:3: outputs[0].file.path: "/a/b.gz.tmp" is what outputs[1] calls an old file`}},
 		"a name with a blank":                            {"outputs:\n- name: a b\n  stdout: {}\n", []string{`f:2: outputs[0].name: "a b" is not a name`}},
 		"no receiver":                                    {"outputs:\n- syslog:\n    to: loghost\n", []string{`f:3: outputs[0].syslog.to: "loghost" is no receiver; give unix:/dev/log`}},
 		"a receiver without a port":                      {"outputs:\n- syslog:\n    to: tcp://loghost\n", []string{`f:3: outputs[0].syslog.to: "tcp://loghost" is no receiver`}},
@@ -259,6 +263,18 @@ func TestParseRefuses(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Names that only look like those of old files are accepted, and so are those of a file that is not rotated.
+func TestNamesLikeOldFiles(t *testing.T) {
+	for _, c := range []struct{ file, other string }{
+		{"/a/b", "/a/b.1"}, {"/a/b, rotate_hours: 1", "/a/b.log"}, {"/a/b, rotate_hours: 1", "/a/b.1.txt"},
+		{"/a/b, rotate_hours: 1", "/a/b.gz"}, {"/a/b, rotate_hours: 1", "/a/b1"}, {"/a/b, rotate_hours: 1", "/c/b.1"},
+	} {
+		if _, err := Parse("f", fmt.Appendf(nil, "outputs:\n- file: {path: %s}\n- name: b\n  file: {path: %s}\n", c.file, c.other)); err != nil {
+			t.Errorf("%s and %s: %v", c.file, c.other, err)
+		}
 	}
 }
 
