@@ -44,7 +44,7 @@ func TestInstall(t *testing.T) {
 		if n := len(ourLine.FindAllString(out, -1)); n != 3 {
 			t.Errorf("%d lines, want 3:\n%s", n, out)
 		}
-		says(t, out, "auditd runs it", "/var/log/audisp-history/history.log", "rules.d/*history*.rules): loaded", "audisp-history check")
+		says(t, out, "auditd runs it", "/var/log/audisp-history/history.log", "history.log by default", "rules.d/*history*.rules): loaded", "audisp-history check")
 		w.called("load, hup")
 		says(t, w.loaded(), "-S exit_group -F key=history", "-S execve,execveat")
 		w.has(plugin, early, late, "var/lib/audisp-history", "var/log/audisp-history", "!etc/audisp")
@@ -203,7 +203,7 @@ func TestLockedRules(t *testing.T) {
 		w.write("run/status", "enabled 2\n")
 		says(t, w.run(s.install), "not loaded: the rules are locked")
 		w.called("hup")
-		says(t, w.run(s.remove), "not loaded: the rules are locked")
+		says(t, w.run(s.remove), "the rules are locked (-e 2): its rules stay in force until the next boot")
 		w.called("hup")
 	})
 }
@@ -215,6 +215,36 @@ func TestHandMadeRules(t *testing.T) {
 		says(t, w.run(s.install), "not loaded: /etc/audit/audit.rules was not made by augenrules")
 		w.called("hup")
 		says(t, string(read(t, w, "etc/audit/audit.rules")), "-w /etc/passwd")
+		w.write("etc/audit/audit.rules", "-D\n-w /etc/passwd -p wa\n-a always,exit -F arch=b64 -S execve -F key=history\n")
+		says(t, w.run(s.remove), "/etc/audit/audit.rules was not made by augenrules: take the lines with key=history out")
+	})
+}
+
+// A plugin that the administrator has switched off is not said to run.
+func TestSwitchedOff(t *testing.T) {
+	each(t, func(t *testing.T, s system, w *world) {
+		w.run(s.install)
+		w.write(plugin, "active = no\n")
+		out := w.run(s.upgrade)
+		says(t, out, "auditd does not run it", "active = yes")
+		if strings.Contains(out, "auditd runs it") {
+			t.Errorf("said to run:\n%s", out)
+		}
+	})
+}
+
+// Links to nowhere, where the directories and auditd 2's file should be, do not make the installation fail.
+func TestLinksToNowhere(t *testing.T) {
+	each(t, func(t *testing.T, s system, w *world) {
+		must(t, os.MkdirAll(w.path("var/lib"), 0o755))
+		for _, dir := range []string{"var/lib/audisp-history", "var/log/audisp-history"} {
+			must(t, os.Symlink("/mnt/none", w.path(dir)))
+		}
+		w.write("etc/audit/auditd.conf", "plugin_dir = /proc/sys\n") // nobody can make a link there
+		out := w.run(s.install)
+		says(t, out, "/var/lib/audisp-history cannot be made; if it is a link", "/var/log/audisp-history cannot be made",
+			"/proc/sys/history.conf cannot be made", "auditd runs it")
+		w.called("load, hup")
 	})
 }
 
@@ -244,7 +274,7 @@ func TestAuditdStopped(t *testing.T) {
 	each(t, func(t *testing.T, s system, w *world) {
 		says(t, w.runStopped(s.install), "auditd will run it when it starts", "not loaded: auditd is not running here")
 		w.called("")
-		w.runStopped(s.remove)
+		says(t, w.runStopped(s.remove), "auditd is not running here; its rules will be gone when it starts")
 		w.called("")
 	})
 }

@@ -44,7 +44,8 @@ other_plugin_dir() {
 link_plugin() {
 	dir=$(other_plugin_dir)
 	[ -n "$dir" ] && [ -d "$dir" ] || return 0
-	[ -e "$dir/history.conf" ] || ln -sf "$plugin" "$dir/history.conf"
+	[ -e "$dir/history.conf" ] || ln -sf "$plugin" "$dir/history.conf" ||
+		say "$dir/history.conf cannot be made, so auditd does not find the plugin; copy $plugin there"
 }
 
 unlink_plugin() {
@@ -53,13 +54,20 @@ unlink_plugin() {
 	done
 }
 
+# make_directory makes one, unless it is there. A link to nowhere is in the way of
+# mkdir, which must not end the installation.
+make_directory() {
+	[ -d "$2" ] || mkdir -m "$1" "$2" ||
+		say "$2 cannot be made; if it is a link, make the directory it leads to, with mode $1"
+}
+
 # make_directories is what the program would do itself when it starts.
 make_directories() {
 	if command -v systemd-tmpfiles >/dev/null; then
 		systemd-tmpfiles --create audisp-history.conf 2>/dev/null || :
 	fi
-	[ -d /var/lib/audisp-history ] || mkdir -m 0700 /var/lib/audisp-history
-	[ -d /var/log/audisp-history ] || mkdir -m 0750 /var/log/audisp-history
+	make_directory 0700 /var/lib/audisp-history
+	make_directory 0750 /var/log/audisp-history
 }
 
 selinux() {
@@ -127,13 +135,36 @@ turn_on() {
 	link_plugin
 	load_rules
 	[ "$loaded" = "$same" ] || early_boot on
-	if reload_auditd; then
-		say "auditd runs it; records with histories go to /var/log/audisp-history/history.log"
+	reload_auditd && running=yes || running=
+	if ! grep -qs '^[[:space:]]*active[[:space:]]*=[[:space:]]*yes' "$plugin"; then
+		say "auditd does not run it, because $plugin does not say active = yes; change that, and have auditd read it: kill -HUP \$(pidof auditd)"
+	elif [ -n "$running" ]; then
+		say "auditd runs it; records with histories go to /var/log/audisp-history/history.log by default"
 	else
 		say "auditd will run it when it starts; it is not running here"
 	fi
 	say "the rules for forks, execs and exits (/etc/audit/rules.d/*history*.rules): $loaded"
 	say "is all well, and what to do if not: audisp-history check"
+}
+
+# rules_left says what becomes of the rules in force, which could not be taken
+# away with the files.
+rules_left() {
+	case $loaded in
+	*'auditd is not running'*)
+		say "auditd is not running here; its rules will be gone when it starts"
+		;;
+	*locked*)
+		say "the rules are locked (-e 2): its rules stay in force until the next boot"
+		;;
+	*'not made by augenrules'*)
+		! grep -qs 'key=history' /etc/audit/audit.rules ||
+			say "/etc/audit/audit.rules was not made by augenrules: take the lines with key=history out, and load it with auditctl -R"
+		;;
+	*)
+		say "its rules are $loaded"
+		;;
+	esac
 }
 
 # turn_off is for when auditd must do without it: its plugins.d file is no longer
@@ -142,5 +173,5 @@ turn_off() {
 	unlink_plugin
 	reload_auditd || :
 	load_rules
-	case $loaded in not*) say "its rules are $loaded" ;; esac
+	case $loaded in not*) rules_left ;; esac
 }
