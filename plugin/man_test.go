@@ -213,6 +213,25 @@ func TestManualRecords(t *testing.T) {
 	}
 }
 
+// The page explains each reason that a gap can have, and no other.
+func TestManualHasTheReasons(t *testing.T) {
+	b, err := os.ReadFile("../enrich/tracker/gap.go")
+	must(t, err)
+	_, list, _ := strings.Cut(string(b), "return [...]string{")
+	list, _, found := strings.Cut(list, "}")
+	if !found {
+		t.Fatal("gap.go has no list of reasons")
+	}
+	want := strings.Split(strings.ReplaceAll(list, `"`, ""), ", ")
+	var got []string
+	for _, m := range regexp.MustCompile(`(?m)^\*\*([a-z-]+)\*\*\n: `).FindAllStringSubmatch(section(t, "audisp-history-format.7", "GAPS"), -1) {
+		got = append(got, m[1])
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the page has %v, the program %v", got, want)
+	}
+}
+
 // Shells complete every command and every flag of it.
 func TestCompletion(t *testing.T) {
 	defined := definedFlags(t)
