@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -51,6 +52,41 @@ func TestMistakes(t *testing.T) {
 				t.Errorf("wrote %.100q", r.out)
 			}
 		})
+	}
+}
+
+// Options may follow operands; what follows -- is none.
+func TestParseFlags(t *testing.T) {
+	for _, c := range []struct {
+		args, rest, config string
+		asJSON             bool
+		fails              string
+	}{
+		{"", "", "", false, ""},
+		{"a --json b --config c", "a b", "c", true, ""},
+		{"--json a - --config=c", "a -", "c", true, ""},
+		{"a -- --json b -- c", "a --json b -- c", "", false, ""},
+		{"-- --config", "--config", "", false, ""},
+		{"--json --", "", "", true, ""},
+		{"a b --fast", "", "", false, "x: flag provided but not defined: -fast"},
+		{"a --config", "", "", false, "x: flag needs an argument"},
+		{"a --help", "", "", false, "help"},
+	} {
+		var config string
+		var asJSON bool
+		rest, err := parseFlags("x", strings.Fields(c.args), func(f *flag.FlagSet) {
+			f.StringVar(&config, "config", "", "")
+			f.BoolVar(&asJSON, "json", false, "")
+		})
+		if c.fails != "" {
+			if err == nil || !strings.HasPrefix(err.Error(), c.fails) {
+				t.Errorf("%q: error %v, want %s", c.args, err, c.fails)
+			}
+			continue
+		}
+		if got := strings.Join(rest, " "); err != nil || got != c.rest || config != c.config || asJSON != c.asJSON {
+			t.Errorf("%q: %q, --config %q, --json %v, %v", c.args, got, config, asJSON, err)
+		}
 	}
 }
 

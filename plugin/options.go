@@ -32,18 +32,28 @@ type marked struct{ error, mark error }
 func (m *marked) Unwrap() []error { return []error{m.error, m.mark} }
 func (m *marked) Error() string   { return m.error.Error() }
 
-// parseFlags reads the flags of a command, which define has set up, and returns what follows them.
+// parseFlags reads the flags of a command, which define has set up, and returns what is none. As with other programs,
+// flags may follow operands; after "--" none does.
 func parseFlags(command string, args []string, define func(*flag.FlagSet)) ([]string, error) {
 	set := flag.NewFlagSet(command, flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	define(set)
-	if err := set.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return nil, errHelp
+	var operands []string
+	for {
+		if err := set.Parse(args); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return nil, errHelp
+			}
+			return nil, usageError("%s: %w; see audisp-history help", command, err)
 		}
-		return nil, usageError("%s: %w; see audisp-history help", command, err)
+		// Parse ends at an operand, or takes a "--" away and ends behind it.
+		rest := set.Args()
+		parsed := len(args) - len(rest)
+		if len(rest) == 0 || parsed > 0 && args[parsed-1] == "--" {
+			return append(operands, rest...), nil
+		}
+		operands, args = append(operands, rest[0]), rest[1:]
 	}
-	return set.Args(), nil
 }
 
 // texts is a flag that may be given several times.
