@@ -55,6 +55,24 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// What could not be written is an error of every command that answers.
+func TestStandardOutputFull(t *testing.T) {
+	state := keptState(t, t.TempDir(), bootA, shell(newTeller()))
+	for _, args := range [][]string{
+		{"show", "10", "--state-dir", state}, {"status", "--state-dir", state}, {"status", "--json", "--state-dir", state},
+		{"version"}, {"help"}, {"run", "--help"}, {"rules"},
+	} {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		must(t, err)
+		var said strings.Builder
+		code := execute(args, stdio{nil, full, &said, false})
+		must(t, full.Close())
+		if code != exitError || !strings.Contains(said.String(), "standard output: write /dev/full: no space left") {
+			t.Errorf("%q: exit code %d: %s", args, code, &said)
+		}
+	}
+}
+
 // Options may follow operands; what follows -- is none.
 func TestParseFlags(t *testing.T) {
 	for _, c := range []struct {

@@ -81,11 +81,10 @@ func main() {
 // execute runs the command that args name and returns the exit code.
 func execute(args []string, std stdio) int {
 	err := command(args, std)
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.Is(err, errHelp):
-		fmt.Fprint(std.out, usage)
+	if errors.Is(err, errHelp) {
+		err = answer(std.out, usage)
+	}
+	if err == nil {
 		return exitOK
 	}
 	fmt.Fprintf(std.err, "audisp-history: %v\n", err)
@@ -114,12 +113,20 @@ func command(args []string, std stdio) error {
 	case "status":
 		return statusCommand(args, std)
 	case "version", "--version", "-version":
-		fmt.Fprintln(std.out, versionLine())
-		return nil
+		return answer(std.out, versionLine()+"\n")
 	case "help", "--help", "-help", "-h":
 		return errHelp
 	}
 	return usageError("there is no command %q; see audisp-history help", name)
+}
+
+// answer writes all that a command has to say. That it could not be written is an error: a full disk must not pass for an
+// answer.
+func answer(w io.Writer, text string) error {
+	if _, err := io.WriteString(w, text); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	return nil
 }
 
 func versionLine() string {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"strconv"
 	"strings"
 
@@ -35,6 +36,9 @@ func showCommand(args []string, std stdio) error {
 	if err != nil {
 		return err
 	}
+	if boot < 0 {
+		return usageError("show: --boot %d: give how many boots ago, 0 or more", boot)
+	}
 	pids, err := parsePIDs(rest)
 	if err != nil {
 		return err
@@ -43,11 +47,25 @@ func showCommand(args []string, std stdio) error {
 		return err
 	}
 	stream, err := readState(dir, boot)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("show: %w: %s", err, notHere)
+	}
 	if err != nil {
 		return fmt.Errorf("show: %w", err)
 	}
-	table := stream.Tracker().Machine(node)
-	var unknown []string
+	text, unknown := showAll(stream.Tracker().Machine(node), pids)
+	if err := answer(std.out, text); err != nil {
+		return err
+	}
+	if len(unknown) > 0 {
+		return fmt.Errorf("show: nothing is known of process %s", strings.Join(unknown, ", "))
+	}
+	return nil
+}
+
+// showAll is what is known of processes, and the numbers of those of which nothing is.
+func showAll(table *task.Table, pids []uint32) (text string, unknown []string) {
+	var b strings.Builder
 	for _, pid := range pids {
 		var k *task.Task
 		if table != nil {
@@ -57,12 +75,9 @@ func showCommand(args []string, std stdio) error {
 			unknown = append(unknown, strconv.Itoa(int(pid)))
 			continue
 		}
-		showTask(std.out, k)
+		showTask(&b, k)
 	}
-	if len(unknown) > 0 {
-		return fmt.Errorf("show: nothing is known of process %s", strings.Join(unknown, ", "))
-	}
-	return nil
+	return b.String(), unknown
 }
 
 func parsePIDs(args []string) ([]uint32, error) {

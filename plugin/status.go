@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"audisp-history/enrich/store"
@@ -178,7 +179,7 @@ func statusCommand(args []string, std stdio) error {
 	}
 	rep, err := readReport(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("status: %w: the program has not run here, or another directory is configured", err)
+		return fmt.Errorf("status: %w: %s", err, notHere)
 	}
 	if err != nil {
 		return fmt.Errorf("status: %w", err)
@@ -188,16 +189,19 @@ func statusCommand(args []string, std stdio) error {
 		if err != nil {
 			return err
 		}
-		_, err = std.out.Write(append(b, '\n'))
-		return err
+		return answer(std.out, string(b)+"\n")
 	}
 	boots, err := store.Boots(dir)
 	if err != nil {
 		return fmt.Errorf("status: %w", err)
 	}
-	rep.print(std.out, store.Held(dir), boots)
-	return nil
+	var b strings.Builder
+	rep.print(&b, store.Held(dir), boots)
+	return answer(std.out, b.String())
 }
+
+// notHere says why there may be nothing to read in a state directory.
+const notHere = "the program has not run here, or another directory is configured; give --state-dir"
 
 // stateDir is the directory that the command line names, or the configuration.
 func stateDir(command, config, dir string) (string, error) {
