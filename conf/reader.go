@@ -128,6 +128,8 @@ func (r *reader) scalar(n *yaml.Node, out reflect.Value, path string) bool {
 		r.add(n.Line, `%s: has no value; give one or leave the line out for the default ("" is the empty text)`, path)
 	case out.Kind() == reflect.Int && !isDecimal(n):
 		r.add(n.Line, "%s: %s is not a whole number; write it in decimal digits, without quotes", path, quoted(n.Value))
+	case out.Kind() == reflect.Bool && n.Decode(new(bool)) != nil:
+		r.add(n.Line, "%s: %s is neither true nor false; write true or false, without quotes", path, quoted(n.Value))
 	default:
 		return r.decode(n, out, path)
 	}

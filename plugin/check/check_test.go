@@ -117,6 +117,17 @@ func TestWriteFails(t *testing.T) {
 	}
 }
 
+// What is to be written by hand is what the package installs.
+func TestPluginLines(t *testing.T) {
+	b, err := os.ReadFile("../../packaging/plugins.d/history.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Join(pluginLines, "\n") + "\n"; !strings.HasSuffix(string(b), "\n\n"+want) {
+		t.Errorf("the package has\n%swant\n%s", b, want)
+	}
+}
+
 // The configuration that is looked at is the one auditd hands to the plugin.
 func TestConfigOfPlugin(t *testing.T) {
 	for args, want := range map[string]string{

@@ -89,6 +89,11 @@ func (j *judge) node(a *Auditd) {
 		"node: "+name+", in the plugin's configuration")
 }
 
+// pluginLines has auditd start the plugin; packaging/plugins.d/history.conf is the same.
+var pluginLines = []string{
+	"active = yes", "direction = out", "path = /usr/sbin/" + Binary, "type = always", "args = run", "format = string",
+}
+
 func (j *judge) plugin() {
 	p := &j.Plugin
 	if !j.Auditd.Installed {
@@ -97,7 +102,8 @@ func (j *judge) plugin() {
 	if p.File == "" {
 		if len(j.Unread) == 0 { // else it may be there
 			j.found(Error, "plugin-missing", "no file in "+j.Auditd.PluginDir+" names the plugin", "auditd does not start it",
-				"install -o root -g root -m 0640 packaging/plugins.d/history.conf "+j.Auditd.PluginDir+"/history.conf"+j.reload())
+				"install the package again, with dpkg --force-confmiss where there is dpkg; or write this to "+j.Auditd.PluginDir+"/history.conf, with owner root and mode 0640, a line each: "+
+					strings.Join(pluginLines, ", ")+j.reload())
 		}
 		return
 	}
@@ -173,7 +179,7 @@ func (j *judge) pluginBinary(p *Plugin) {
 	if p.Binary == nil {
 		if len(j.Unread) == 0 {
 			j.found(Error, "plugin-binary", name+": there is no such program", "auditd cannot start it",
-				"install -o root -g root -m 0750 bin/"+Binary+" "+name+j.reload())
+				"install the package again, or the program as "+name+" with owner root and mode 0750"+j.reload())
 		}
 		return
 	}
