@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"net/url"
 	"path"
 	"slices"
 	"strconv"
@@ -121,6 +122,20 @@ var (
 	severities = strings.Fields("emerg alert crit err warning notice info debug")
 )
 
+// leastMessage is what every receiver must take (RFC 5424, section 6.1).
+const leastMessage = 480
+
+// mostMessage is the longest message on the way to a receiver: over UDP what a datagram holds.
+func mostMessage(to string) int {
+	if strings.HasPrefix(to, "udp://") {
+		return 65507
+	}
+	return 1 << 20
+}
+
+// endsTag reports whether a tag ends before c (RFC 3164), or cannot hold it (RFC 5424).
+func endsTag(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("[]:", c) }
+
 func (r *reader) syslog(s *Syslog, at string) {
 	r.syslogTo(at+".to", s.To)
 	if s.Protocol != "" {
@@ -128,13 +143,12 @@ func (r *reader) syslog(s *Syslog, at string) {
 	}
 	r.oneOf(at+".facility", s.Facility, facilities...)
 	r.oneOf(at+".severity", s.Severity, severities...)
-	if s.Tag == "" || len(s.Tag) > 48 || strings.ContainsFunc(s.Tag, func(c rune) bool { return c <= ' ' || c > '~' || c == ':' || c == '[' }) {
-		r.wrong(at+".tag", "%s is not a tag; give one word of at most 48 printable characters without \":\" and \"[\"", quoted(s.Tag))
+	if s.Tag == "" || len(s.Tag) > 48 || strings.ContainsFunc(s.Tag, endsTag) {
+		r.wrong(at+".tag", "%s is not a tag; give one word of at most 48 printable characters without \"[\", \"]\" and \":\"", quoted(s.Tag))
 	}
 	r.word(at+".hostname", s.Hostname, "a host name; give one word")
 	if s.MaxBytes != 0 {
-		// RFC 5424, 6.1: every receiver takes 480 bytes.
-		r.between(at+".max_bytes", s.MaxBytes, 480, 1<<24, "; 0 is what is usual")
+		r.between(at+".max_bytes", s.MaxBytes, leastMessage, mostMessage(s.To), "; 0 is what is usual")
 	}
 	for _, f := range []struct{ key, path string }{{".ca", s.CA}, {".certificate", s.Certificate}, {".key", s.Key}} {
 		r.optionalPath(at+f.key, f.path, "such as /etc/audit/audisp-history.pem")
@@ -152,26 +166,41 @@ func (r *reader) syslog(s *Syslog, at string) {
 var schemes = []string{"udp", "tcp", "tls"}
 
 func (r *reader) syslogTo(key, to string) {
-	if path, ok := strings.CutPrefix(to, "unix:"); ok {
-		if path == "" {
-			r.wrong(key, "names no socket; give one, such as unix:/dev/log")
-			return
-		}
-		r.optionalPath(key, path, "such as unix:/dev/log")
+	if socket, ok := strings.CutPrefix(to, "unix:"); ok {
+		r.socket(key, strings.TrimPrefix(socket, "//"))
 		return
 	}
-	scheme, rest, _ := strings.Cut(to, "://")
-	colon := strings.LastIndexByte(rest, ':')
-	port := -1
-	if colon > 0 {
-		if n, err := strconv.Atoi(rest[colon+1:]); err == nil {
-			port = n
-		}
-	}
-	bad := strings.ContainsFunc(rest, func(c rune) bool { return c <= ' ' || c > '~' || c == '/' })
-	if !slices.Contains(schemes, scheme) || port < 1 || port > 65535 || bad {
+	if !isReceiver(to) {
 		r.wrong(key, "%s is no receiver; give unix:/dev/log, udp://host:514, tcp://host:601 or tls://host:6514", quoted(to))
 	}
+}
+
+// mostSocket is how long the name of a socket can be (unix(7): sun_path).
+const mostSocket = 107
+
+func (r *reader) socket(key, name string) {
+	switch {
+	case name == "":
+		r.wrong(key, "names no socket; give one, such as unix:/dev/log")
+	case len(name) > mostSocket:
+		r.wrong(key, "%s is too long for a socket's name, which has at most %d bytes; give a shorter one, such as unix:/dev/log", quoted(name), mostSocket)
+	default:
+		r.optionalPath(key, name, "such as unix:/dev/log")
+	}
+}
+
+// isReceiver reports whether to is a scheme, a host and a port, and nothing else.
+func isReceiver(to string) bool {
+	scheme, rest, _ := strings.Cut(to, "://")
+	if !slices.Contains(schemes, scheme) || strings.ContainsFunc(rest, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("/?#@", c) }) {
+		return false
+	}
+	u, err := url.Parse(to)
+	if err != nil || u.Hostname() == "" {
+		return false
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && port > 0
 }
 
 func (r *reader) filter(rule *Rule, at string) {

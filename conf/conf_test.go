@@ -435,3 +435,41 @@ func write(t *testing.T, name, text string) {
 		t.Fatal(err)
 	}
 }
+
+// TestSyslogLimits: what the sender of messages would not take is refused with its line, and what it takes is not.
+func TestSyslogLimits(t *testing.T) {
+	socket := func(n int) string { return "to: unix:/" + strings.Repeat("s", n-1) }
+	for _, c := range []struct{ line, says string }{
+		{"max_bytes: 480", ""},
+		{"max_bytes: 479", "max_bytes: 479 is out of range; give 480 to 1048576"},
+		{"max_bytes: 1048576", ""},
+		{"max_bytes: 1048577", "max_bytes: 1048577 is out of range; give 480 to 1048576"},
+		{"to: udp://h:514\n    max_bytes: 65507", ""},
+		{"to: udp://h:514\n    max_bytes: 65508", "max_bytes: 65508 is out of range; give 480 to 65507"},
+		{"to: tcp://h:601\n    max_bytes: 65508", ""},
+		{"tag: a.b-c/d", ""},
+		{"tag: a]b", `tag: "a]b" is not a tag`},
+		{"tag: a[b", `tag: "a[b" is not a tag`},
+		{"tag: a:b", `tag: "a:b" is not a tag`},
+		{"tag: " + strings.Repeat("t", 48), ""},
+		{"tag: " + strings.Repeat("t", 49), `tag: "` + strings.Repeat("t", 49) + `" is not a tag`},
+		{"to: unix:///dev/log", ""},
+		{"to: unix://dev/log", `to: "dev/log" is not an absolute name`},
+		{"to: 'unix:'", "to: names no socket"},
+		{socket(107), ""},
+		{socket(108), `to: "/` + strings.Repeat("s", 59) + `…" is too long for a socket's name, which has at most 107 bytes`},
+		{"to: tcp://[::1]:601", ""},
+		{"to: tcp://h:+601", `to: "tcp://h:+601" is no receiver`},
+		{"to: tcp://h:0", `to: "tcp://h:0" is no receiver`},
+		{"to: tcp://h:65536", `to: "tcp://h:65536" is no receiver`},
+		{"to: tcp://me@h:601", `to: "tcp://me@h:601" is no receiver`},
+		{"to: tcp://h?x:601", `to: "tcp://h?x:601" is no receiver`},
+		{"to: tcp://h%zz:601", `to: "tcp://h%zz:601" is no receiver`},
+	} {
+		_, err := Parse("f", []byte("outputs:\n- syslog:\n    "+c.line+"\n"))
+		want := fmt.Sprintf("f:%d: outputs[0].syslog.%s", 3+strings.Count(c.line, "\n"), c.says)
+		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
+			t.Errorf("%s:\n got %v\nwant %s", c.line, err, want)
+		}
+	}
+}

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"gopkg.in/yaml.v3"
 
 	"audisp-history/conf"
+	"audisp-history/plugin/syslog"
 )
 
 // startConf runs a plugin with a configuration and standard output.
@@ -196,7 +198,6 @@ func TestReloadKeepsWhatWaits(t *testing.T) {
 			})
 			send(t, auditd, stream[:half])
 			eventually(t, "it is handled", func() bool {
-
 				return hasContent(dir+"/all")() && strings.Count(records(t, dir+"/all"), "\n") > bytes.Count(stream[:half], []byte("\n"))*9/10
 			})
 			p.signals <- syscall.SIGHUP
@@ -223,10 +224,29 @@ func TestReloadKeepsWhatWaits(t *testing.T) {
 	}
 }
 
-// TestSyslogRefused: a tag that syslog does not take, and conf does, is an output that takes nothing, and no crash.
+// TestSyslogLimitsAgree: conf takes and refuses what the sender of messages does, so that it is said with its line.
+func TestSyslogLimitsAgree(t *testing.T) {
+	for _, c := range []string{
+		"max_bytes: 479", "max_bytes: 480", "max_bytes: 1048576", "max_bytes: 1048577", "to: 'udp://h:1', max_bytes: 65507",
+		"to: 'udp://h:1', max_bytes: 65508", "tag: 'a]b'", "tag: 'a[b'", "tag: 'a:b'", "tag: a.b", "tag: " + strings.Repeat("t", 48),
+		"tag: " + strings.Repeat("t", 49), "to: 'unix:/" + strings.Repeat("s", 106) + "'", "to: 'unix:/" + strings.Repeat("s", 107) + "'",
+		"to: 'unix:///dev/log'", "to: 'unix://dev/log'", "to: 'tcp://[::1]:601'", "to: 'tcp://me@h:601'", "to: 'tcp://h%zz:601'",
+	} {
+		s := conf.Syslog{To: "unix:/dev/log", Facility: "authpriv", Severity: "info", Tag: "t"}
+		must(t, yaml.Unmarshal([]byte("{"+c+"}"), &s))
+		_, refused := conf.Parse("c.yaml", []byte("outputs: [{syslog: {"+c+"}}]"))
+		if _, err := syslog.New(syslogConfig(&s)); (err == nil) != (refused == nil) {
+			t.Errorf("%s: conf says %v, syslog %v", c, refused, err)
+		}
+	}
+}
+
+// TestSyslogRefused: a tag that syslog does not take, should conf let it through, is an output that takes nothing, and no crash.
 func TestSyslogRefused(t *testing.T) {
 	stream, dir := capture(t, "boot"), t.TempDir()
-	p := startConf(parse(t, `outputs: [{name: net, syslog: {to: "tcp://127.0.0.1:1", tag: "a]b"}}, {everything: true, file: {path: %s/history.log}}]`, dir), dir, bytes.NewReader(stream), io.Discard, nil)
+	c := parse(t, `outputs: [{name: net, syslog: {to: "tcp://127.0.0.1:1"}}, {everything: true, file: {path: %s/history.log}}]`, dir)
+	c.Outputs[0].Syslog.Tag = "a]b"
+	p := startConf(c, dir, bytes.NewReader(stream), io.Discard, nil)
 	must(t, <-p.ended)
 	sameEvents(t, without(records(t, dir+"/history.log"), "field"), string(stream))
 	if !strings.Contains(p.log.String(), `"output":"net"`) {
