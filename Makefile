@@ -10,7 +10,11 @@ COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 GOBUILD := -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(COMMIT)'
 DIST    := dist
 # Worked out only where it is used.
-PACKAGE_VERSION = $(shell ./packaging/version.sh)
+ifeq ($(origin VERSION),command line)
+PACKAGE_VERSION = $(VERSION)
+else
+PACKAGE_VERSION = $(shell ./packaging/version.sh 2>/dev/null)
+endif
 # How long each fuzz target runs, or how often (100000x).
 FUZZTIME ?= 2m
 
@@ -57,10 +61,14 @@ fuzz: ## every fuzz target for FUZZTIME each (2m)
 	@GO='$(GO)' ./tools/fuzz.sh $(FUZZTIME)
 
 # The time in the packages is that of the commit, so that it gives the same
-# bytes each time. Needs dpkg, rpm, and selinux-policy-dev for the SELinux module.
+# bytes each time. Without git VERSION= gives the version, and SOURCE_DATE_EPOCH
+# in the environment the time, else that of CHANGELOG.md. Needs dpkg, rpm, and selinux-policy-dev for the SELinux module.
 packages: ## deb and rpm for amd64 and arm64: dist/
-	@set -e; mkdir -p $(DIST); rm -f $(DIST)/*.deb $(DIST)/*.rpm $(DIST)/SHA256SUMS; \
-	export VERSION=$(PACKAGE_VERSION) SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) GO='$(GO)'; \
+	@set -e; version='$(PACKAGE_VERSION)'; \
+	[ -n "$$version" ] || { echo "make packages: no version: it comes from git, and this is no checkout, or there is no git; give one, as in make packages VERSION=1.0.0" >&2; exit 1; }; \
+	time=$$(git log -1 --format=%ct 2>/dev/null) || time=$${SOURCE_DATE_EPOCH:-$$(stat -c %Y CHANGELOG.md)}; \
+	mkdir -p $(DIST); rm -f $(DIST)/*.deb $(DIST)/*.rpm $(DIST)/SHA256SUMS; \
+	export VERSION=$$version SOURCE_DATE_EPOCH=$$time GO='$(GO)'; \
 	for arch in amd64 arm64; do \
 		CGO_ENABLED=0 GOARCH=$$arch $(GO) build $(GOBUILD) -o bin/$$arch/audisp-history ./plugin; \
 		./packaging/build.sh $$arch bin/$$arch/audisp-history $(DIST); \

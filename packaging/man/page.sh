@@ -11,6 +11,9 @@ export LC_ALL=C TZ=UTC
 : "${GO:=go}" "${VERSION:=dev}" "${SOURCE_DATE_EPOCH:=0}"
 cd "$(dirname "$0")/../.."
 
+text=$(mktemp)
+trap 'rm -f "$text"' EXIT
+
 tables() {
 	awk '
 		/^```/ { code = !code }
@@ -37,6 +40,5 @@ awk -v version="$VERSION" -v date="$(date -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%d)" '
 		next
 	}
 	{ gsub(/@VERSION@/, version); gsub(/@DATE@/, date); print }
-' "packaging/man/$(basename "$1")" | tables >"${TMPDIR:-/tmp}/page.$$"
-trap 'rm -f "${TMPDIR:-/tmp}/page.$$"' EXIT
-$GO tool -modfile=tools/go.mod go-md2man -in "${TMPDIR:-/tmp}/page.$$"
+' "packaging/man/$(basename "$1")" | tables >"$text"
+$GO tool -modfile=tools/go.mod go-md2man -in "$text"
