@@ -220,6 +220,8 @@ func (r *reader) filter(rule *Rule, at string) {
 	if m.Result != "" {
 		r.oneOf(at+".result", string(m.Result), string(ResultSuccess), string(ResultFailed))
 	}
+	r.named(at+".type", m.Type, isType, "is no record type; give one as in type=, such as USER_AUTH, or end it with * if this program is too old to know it")
+	r.named(at+".syscall", m.Syscall, isSyscall, "is no system call; give its name, such as openat")
 	r.users(at+".uid", m.UID)
 	r.users(at+".auid", m.AUID)
 }

@@ -231,6 +231,11 @@ func TestParseRefuses(t *testing.T) {
 		"two outputs of a name":                          {"outputs:\n- stdout: {}\n- file: {}\n", []string{`f:3: outputs[1]: "history" is also the name of outputs[0]`}},
 		"two outputs to a file":                          {"outputs:\n- file: {}\n- name: b\n  file: {}\n", []string{`f:3: outputs[1]: "/var/log/audisp-history/history.log" is also written by outputs[0]`}},
 		"two spellings of a file":                        {"outputs:\n- file: {path: /a/b}\n- name: b\n  file:\n    path: /a/./x/..//b\n", []string{`f:5: outputs[1].file.path: "/a/./x/..//b" is also written by outputs[0]; give each output a file of its own`}},
+		"a type that does not exist":                     {"outputs:\n- file: {}\n  filter:\n  - drop:\n      type: [SYSCALL, USER_AUHT]\n", []string{`f:5: outputs[0].filter[0].drop.type[1]: "USER_AUHT" is no record type; give one as in type=, such as USER_AUTH`}},
+		"a type in small letters":                        {"outputs:\n- file: {}\n  filter:\n  - keep: {type: syscall}\n", []string{`f:4: outputs[0].filter[0].keep.type[0]: "syscall" is no record type`}},
+		"an unknown type without its number":             {"outputs:\n- file: {}\n  filter:\n  - keep: {type: \"UNKNOWN[x]\"}\n", []string{`f:4: outputs[0].filter[0].keep.type[0]: "UNKNOWN[x]" is no record type`}},
+		"a call that does not exist":                     {"outputs:\n- file: {}\n  filter:\n  - keep: {syscall: opennat}\n", []string{`f:4: outputs[0].filter[0].keep.syscall[0]: "opennat" is no system call; give its name, such as openat`}},
+		"a call by number":                               {"outputs:\n- file: {}\n  filter:\n  - keep: {syscall: 257}\n", []string{`f:4: outputs[0].filter[0].keep.syscall[0]: "257" is no system call`}},
 		"true in quotes":                                 {"outputs:\n- file: {}\n  everything: \"true\"\n", []string{`f:3: outputs[0].everything: "true" is neither true nor false; write true or false, without quotes`}},
 		"1 for true":                                     {"outputs:\n- file:\n    compress: 1\n", []string{`f:3: outputs[0].file.compress: "1" is neither true nor false; write true or false`}},
 		"an old file of another":                         {"outputs:\n- file: {path: /a/b, rotate_hours: 1}\n- name: b\n  file:\n    path: /a//b.12\n", []string{`f:5: outputs[1].file.path: "/a//b.12" is what outputs[0] calls an old file when it rotates; choose another name`}},
@@ -277,6 +282,15 @@ func TestNamesLikeOldFiles(t *testing.T) {
 		if _, err := Parse("f", fmt.Appendf(nil, "outputs:\n- file: {path: %s}\n- name: b\n  file: {path: %s}\n", c.file, c.other)); err != nil {
 			t.Errorf("%s and %s: %v", c.file, c.other, err)
 		}
+	}
+}
+
+// All that records may be called is accepted, and so are patterns.
+func TestKnownNames(t *testing.T) {
+	const file = "outputs:\n- file: {}\n  filter:\n  - keep: {type: ['SYSCALL', 'URINGOP', 'AVC', 'UNKNOWN[1340]', 'UNKNOWN[1336]', 'NEWER_*', '*'], " +
+		"syscall: [openat, clone3, execveat, fork, socketcall, execv, clone2, 'opennat*']}\n"
+	if _, err := Parse("f", []byte(file)); err != nil {
+		t.Error(err)
 	}
 }
 
