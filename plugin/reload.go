@@ -24,12 +24,10 @@ func (r *runner) reload() {
 		if old := r.outlets.find(c.Outputs[i].Name); old != nil && reflect.DeepEqual(old.conf, c.Outputs[i]) {
 			continue // it works as it is
 		}
-		for _, p := range outputPaths(&c.Outputs[i]) {
-			if err := r.enclosure.Check(p); err != nil {
-				r.log.Error().Str("output", c.Outputs[i].Name).Err(err).Msg("the configuration cannot be used; the one before stays")
-				r.outlets.reopen()
-				return
-			}
+		if err := r.usable(&c.Outputs[i]); err != nil {
+			r.log.Error().Str("output", c.Outputs[i].Name).Err(err).Msg("the configuration cannot be used; the one before stays")
+			r.outlets.reopen()
+			return
 		}
 	}
 	if later := needStart(r.conf, &c); len(later) > 0 {

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
+	"slices"
 
 	"audisp-history/conf"
 	"audisp-history/plugin/auditlog"
 	"audisp-history/plugin/confine"
+	"audisp-history/plugin/sink"
 )
 
 // The program keeps what it needs and gives up the rest: capabilities before it makes or opens anything, the file system
@@ -30,10 +33,12 @@ func usedPaths(c *conf.Config, config string) []confine.Path {
 	}
 	for i := range c.Outputs {
 		paths = append(paths, outputPaths(&c.Outputs[i])...)
+		paths = append(paths, helpfulPaths(&c.Outputs[i])...)
 	}
 	return paths
 }
 
+// outputPaths are what an output cannot do without.
 func outputPaths(o *conf.Output) []confine.Path {
 	var paths []confine.Path
 	if o.File != nil {
@@ -53,9 +58,57 @@ func outputPaths(o *conf.Output) []confine.Path {
 	return paths
 }
 
+// helpfulPaths are what an output reads if it is there. A reload does not ask for them: a system may lack them, or have
+// replaced them.
+func helpfulPaths(o *conf.Output) []confine.Path {
+	var names []string
+	if o.File != nil && o.File.Group != "" {
+		names = append(names, "/etc/group") // another name in it for a group that was joined
+	}
+	var paths []confine.Path
+	for _, name := range names {
+		if _, err := os.Stat(name); err == nil {
+			paths = append(paths, confine.Path{Name: name})
+		}
+	}
+	return paths
+}
+
+// outputGroups are the groups that files are given to.
+func outputGroups(outputs []conf.Output) []int {
+	var groups []int
+	for i := range outputs {
+		f := outputs[i].File
+		if f == nil || f.Group == "" {
+			continue
+		}
+		// The configuration was loaded, so they are all known.
+		if gid, err := sink.LookupGroup(f.Group); err == nil && !slices.Contains(groups, gid) {
+			groups = append(groups, gid)
+		}
+	}
+	return groups
+}
+
+// usable tells whether an output that is new or changed works with what the program has kept.
+func (r *runner) usable(o *conf.Output) error {
+	for _, p := range outputPaths(o) {
+		if err := r.enclosure.Check(p); err != nil {
+			return err
+		}
+	}
+	for _, gid := range outputGroups([]conf.Output{*o}) {
+		if err := confine.CheckGroup(gid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // privileges are given up at once. The error is about what the configuration asks for.
 func (r *runner) dropPrivileges(config string) error {
-	notices, err := confine.Apply(confine.Config{User: r.conf.User, Rules: r.kernel != nil, Paths: usedPaths(r.conf, config)})
+	notices, err := confine.Apply(confine.Config{
+		User: r.conf.User, Groups: outputGroups(r.conf.Outputs), Rules: r.kernel != nil, Paths: usedPaths(r.conf, config)})
 	for _, n := range notices {
 		r.log.Info().Msg(n)
 	}

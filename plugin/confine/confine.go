@@ -12,7 +12,7 @@
 //	CAP_DAC_OVERRIDE     only for root, and only where a path that is written is not root's.
 //
 // None is needed for stat, status, cmdline and comm of all processes, for root's own files, to send datagrams to /dev/log,
-// or to give a file to a group that one is a member of (without CAP_CHOWN). The bounding set loses all of them: it
+// or to give a file to a group that one is a member of, which Config.Groups sees to (without CAP_CHOWN). The bounding set loses all of them: it
 // limits only what an exec could gain, and the program executes nothing.
 //
 // No new privileges can be gained by an exec (PR_SET_NO_NEW_PRIVS). The process is not dumpable: a core holds what all
@@ -26,6 +26,7 @@ package confine
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -35,6 +36,8 @@ import (
 type Config struct {
 	// User is the user to become, a name or number of /etc/passwd, with its groups. Empty: the user it is.
 	User string
+	// Groups are the groups that files are given to. The process becomes a member of them.
+	Groups []int
 	// Rules tells that the kernel is asked for its audit rules and status.
 	Rules bool
 	// Paths are the files and directories that are used, for telling early which of them the user cannot use. A
@@ -68,6 +71,7 @@ func apply(c Config, k kernel) ([]string, error) {
 		a.note("an exec may gain privileges: PR_SET_NO_NEW_PRIVS: %v", errno)
 	}
 	a.dropBounding()
+	a.join(c.Groups)
 	if err := a.become(); err != nil {
 		return a.notices, err
 	}
@@ -98,6 +102,22 @@ func (a *applying) unable(err error) error {
 		return nil
 	}
 	return fmt.Errorf("user %s: cannot become it: %w; start as root, or leave the user empty", a.who.name, err)
+}
+
+// join adds to the groups that the process will have.
+func (a *applying) join(groups []int) {
+	if a.who.other {
+		a.who.groups = append(a.who.groups, groups...)
+		return
+	}
+	has, err := syscall.Getgroups()
+	missing := slices.DeleteFunc(slices.Clone(groups), func(gid int) bool { return gid == a.who.gid || slices.Contains(has, gid) })
+	if err == nil && len(missing) > 0 {
+		err = syscall.Setgroups(append(has, missing...))
+	}
+	if err != nil {
+		a.note("files cannot be given to the groups %v: %v: it takes CAP_SETGID, which root has", missing, err)
+	}
 }
 
 // become changes to the user and keeps what is permitted. What is effective is lost, and [applying.drop] sets it anew.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -161,6 +162,28 @@ func TestUnknownUser(t *testing.T) {
 		_, err := Apply(Config{User: name})
 		if err == nil || !strings.Contains(err.Error(), "user "+name) || !strings.Contains(err.Error(), "useradd --system") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A member of a group needs no capability to give it files.
+func TestGroups(t *testing.T) {
+	needsRoot(t)
+	for name, want := range map[string]string{"": "4 12345", "nobody": "4 12345 65534"} {
+		dir := filepath.Dir(file(t, nobody, 0o600))
+		if name == "" {
+			dir = filepath.Dir(file(t, 0, 0o600))
+		}
+		got := tell(t, "apply", input{Config: Config{User: name, Groups: []int{4, 12345}}, Try: []string{
+			"write " + dir + "/new", "chgrp " + dir + "/new"}})
+		got.quiet(t)
+		got.works(t, "chgrp "+dir+"/new")
+		for _, status := range got.Threads {
+			for gid := range strings.FieldsSeq(want) {
+				if !slices.Contains(strings.Fields(status["Groups"]), gid) {
+					t.Errorf("user %q: groups %s, want %s", name, status["Groups"], want)
+				}
+			}
 		}
 	}
 }

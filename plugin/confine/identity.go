@@ -4,7 +4,11 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // An identity is a user with its groups.
@@ -49,4 +53,17 @@ func lookup(name string) (identity, error) {
 	}
 	who.other = who.uid != os.Geteuid()
 	return who, nil
+}
+
+// CheckGroup tells whether files can be given to a group, for a configuration that is read anew.
+func CheckGroup(gid int) error {
+	if has, errno := realKernel.permitted(); errno == 0 && has&bit(unix.CAP_CHOWN) != 0 {
+		return nil
+	}
+	groups, err := syscall.Getgroups()
+	if err != nil || gid == os.Getegid() || slices.Contains(groups, gid) {
+		return err
+	}
+	return fmt.Errorf("group %d: the program did not join it when it started, and can give it no files; "+
+		"restart auditd to use it (service auditd restart)", gid)
 }

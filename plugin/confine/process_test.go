@@ -231,6 +231,9 @@ var verbs = map[string]func(object string) error{
 	"replace": func(name string) error {
 		return errors.Join(os.WriteFile(name+".new", nil, 0o600), os.Rename(name+".new", name))
 	},
+	"chgrp": func(name string) error {
+		return errors.Join(os.Chown(name, -1, 12345), CheckGroup(12345), os.Chown(name, -1, 4))
+	},
 	"remove":  os.RemoveAll,
 	"mkdir":   func(name string) error { return os.MkdirAll(name, 0o700) },
 	"symlink": func(name string) error { return os.Symlink("x", name) },

@@ -8,16 +8,24 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 )
 
-// LookupGroup is the number of a group that is given by name or number.
+// groups are the numbers of the names that were found: once confined, the program may not reach /etc/group any more, and
+// it can give files to none but the groups that it found before.
+var groups sync.Map
+
+// LookupGroup is the number of a group that is given by name or number. A name keeps the number that it had first.
 func LookupGroup(group string) (int, error) {
 	if n, err := strconv.ParseUint(group, 10, 32); err == nil {
 		if n == 1<<32-1 { // chown(2): leaves the group as it is
 			return 0, fmt.Errorf("group %s: no group has this number", group)
 		}
 		return int(n), nil
+	}
+	if n, ok := groups.Load(group); ok {
+		return n.(int), nil
 	}
 	g, err := user.LookupGroup(group)
 	if unknown := user.UnknownGroupError(""); errors.As(err, &unknown) {
@@ -26,7 +34,11 @@ func LookupGroup(group string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("group %q: %w", group, err)
 	}
-	return strconv.Atoi(g.Gid)
+	n, err := strconv.Atoi(g.Gid)
+	if err == nil {
+		groups.Store(group, n)
+	}
+	return n, err
 }
 
 // own gives a file that has just been created to the group. If it cannot be, the file is used all the same: it is more

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A confined is the program as root starts it, built as packages have it: with cgo it could not confine itself.
+type confined struct {
+	*exec.Cmd
+	config, log string
+	out         *os.File // what auditd writes to
+}
+
+func spawnConfined(t *testing.T, config string) *confined {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root has anything to drop")
+	}
+	if _, _, errno := syscall.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION); errno != 0 {
+		t.Skipf("no Landlock: %v", errno)
+	}
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "audisp-history")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	c := &confined{config: write(t, "c.yaml", []byte(config)), log: filepath.Join(dir, "stderr")}
+	log, err := os.Create(c.log)
+	must(t, err)
+	in, out := socketpair(t)
+	c.out = out
+	c.Cmd = exec.Command(binary, "run", "--config", c.config)
+	c.Stdin, c.Stderr, c.Dir, c.Env = in, log, "/", []string{}
+	must(t, c.Start())
+	must(t, in.Close())
+	must(t, log.Close())
+	t.Cleanup(func() {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+		if t.Failed() {
+			said, _ := os.ReadFile(c.log)
+			t.Logf("%s", said)
+		}
+	})
+	eventually(t, "all capabilities but AUDIT_CONTROL are dropped", func() bool { // Enclose drops the last
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.Process.Pid))
+		return err == nil && (bytes.Contains(status, []byte("CapPrm:\t0000000040000000")) || bytes.Contains(status, []byte("CapPrm:\t0000000000000000")))
+	})
+	return c
+}
+
+// reload gives the program another configuration.
+func (c *confined) reload(t *testing.T, config string) {
+	t.Helper()
+	must(t, os.WriteFile(c.config, []byte(config), 0o600))
+	must(t, c.Process.Signal(syscall.SIGHUP))
+}
+
+func (c *confined) says(t *testing.T, what string) {
+	t.Helper()
+	eventually(t, "the program says: "+what, func() bool {
+		said, err := os.ReadFile(c.log)
+		return err == nil && bytes.Contains(said, []byte(what))
+	})
+}
+
+// Root gives its files to a group after it has dropped CAP_CHOWN, and reads the configuration again without /etc.
+func TestConfinedGroup(t *testing.T) {
+	adm, err := user.LookupGroup("adm")
+	if err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "history.log")
+	config := func(group string, keep int) string {
+		return fmt.Sprintf("outputs: [{name: o, everything: true, file: {path: %s, group: %s, rotate_bytes: 65536, keep: %d, compress: true}}]\n"+
+			"state: {dir: %s}\nauditd_conf: \"\"\n", path, group, keep, filepath.Join(dir, "state"))
+	}
+	c := spawnConfined(t, config("adm", 5))
+	stream := capture(t, "boot")
+	send(t, c.out, stream)
+	eventually(t, "a file is compressed", hasContent(path+".2.gz"))
+	for _, name := range []string{path, path + ".1", path + ".2.gz"} {
+		eventually(t, name+" is adm's", func() bool {
+			var s syscall.Stat_t
+			return syscall.Stat(name, &s) == nil && strconv.Itoa(int(s.Gid)) == adm.Gid
+		})
+	}
+	c.reload(t, config("adm", 6))
+	c.says(t, "the output is new or has changed")
+	c.reload(t, config("12345", 6)) // that it did not join
+	c.says(t, "group 12345: the program did not join it")
+}
