@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/pem"
 	"fmt"
+	"net"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/user"
@@ -102,4 +105,56 @@ func TestConfinedGroup(t *testing.T) {
 	c.says(t, "the output is new or has changed")
 	c.reload(t, config("12345", 6)) // that it did not join
 	c.says(t, "group 12345: the program did not join it")
+}
+
+// A link is allowed with the directory that it leads to, also for a file that takes the place of that there.
+func TestLinked(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	must(t, err)
+	must(t, os.Mkdir(filepath.Join(dir, "etc"), 0o700))
+	must(t, os.Mkdir(filepath.Join(dir, "run"), 0o700))
+	file, link, root := filepath.Join(dir, "run", "file"), filepath.Join(dir, "etc", "link"), filepath.Join(dir, "etc", "root")
+	must(t, os.WriteFile(file, nil, 0o600))
+	must(t, os.Symlink("../run/file", link))
+	must(t, os.Symlink("../run", filepath.Join(dir, "etc", "dir")))
+	must(t, os.Symlink("gone", filepath.Join(dir, "etc", "dangling")))
+	must(t, os.Symlink("/", root))
+	for name, want := range map[string]string{
+		file: "[]", link: "[{" + dir + "/run false}]", dir + "/etc/dir": "[{" + dir + "/run false}]",
+		dir + "/etc/dangling": "[]", dir + "/etc/missing": "[]", root: "[]",
+	} {
+		if got := fmt.Sprint(linked(name)); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
+// A receiver's CA is a link to another directory, and is replaced and read after the program was shut in.
+func TestConfinedLinkedCA(t *testing.T) {
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer listener.Close() //nolint:errcheck // nothing is written
+	go func() {
+		for {
+			wire, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = wire.Close() // so that it is tried again
+		}
+	}()
+	dir := t.TempDir()
+	must(t, os.Mkdir(filepath.Join(dir, "etc"), 0o700))
+	must(t, os.Mkdir(filepath.Join(dir, "run"), 0o700))
+	ca, link := filepath.Join(dir, "run", "ca.pem"), filepath.Join(dir, "etc", "ca.pem")
+	must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+	must(t, os.Symlink("../run/ca.pem", link))
+	c := spawnConfined(t, fmt.Sprintf("outputs: [{name: o, everything: true, syslog: {to: \"tls://%s\", ca: %s}}]\n"+
+		"state: {dir: %s}\nauditd_conf: \"\"\n", listener.Addr(), link, filepath.Join(dir, "state")))
+	must(t, os.Remove(ca))
+	must(t, os.WriteFile(ca, []byte("another"), 0o600))
+	send(t, c.out, capture(t, "boot"))
+	c.says(t, "holds no certificate in PEM")
 }

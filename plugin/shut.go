@@ -46,16 +46,38 @@ func outputPaths(o *conf.Output) []confine.Path {
 	}
 	if s := o.Syslog; s != nil {
 		// To find the host and to trust it: files that are replaced, so it is their directories.
-		for _, name := range []string{"/etc", "/usr/share/ca-certificates", "/usr/share/zoneinfo"} {
-			paths = append(paths, confine.Path{Name: name})
-		}
+		paths = append(paths, confine.Path{Name: "/etc"}, confine.Path{Name: "/usr/share/ca-certificates"}, confine.Path{Name: "/usr/share/zoneinfo"})
 		for _, name := range []string{s.CA, s.Certificate, s.Key} {
 			if name != "" {
 				paths = append(paths, confine.Path{Name: filepath.Dir(name)})
+				paths = append(paths, linked(name)...)
 			}
 		}
 	}
 	return paths
+}
+
+var (
+	// lookedUp are files of /etc that finding a host and trusting it take (packages net and crypto/x509), and that may be
+	// links to somewhere else.
+	lookedUp = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/services", "/etc/ssl/certs/ca-certificates.crt",
+		"/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem", "/etc/ssl/certs", "/etc/pki/tls/certs"}
+	// helpfulDirs are where such links lead to, on systems where the files may be made after the program has started: those
+	// of systemd-resolved, NetworkManager, SUSE.
+	helpfulDirs = []string{"/run/systemd/resolve", "/run/NetworkManager", "/var/lib/ca-certificates"}
+)
+
+// linked is the directory of the file that a symbolic link leads to; the file itself, should that be the root. Landlock
+// asks where a file is, not by which name it was found.
+func linked(name string) []confine.Path {
+	real, err := filepath.EvalSymlinks(name)
+	if err != nil || real == filepath.Clean(name) || real == "/" {
+		return nil // it is missing, or its directory is known already, or it would be all there is
+	}
+	if info, err := os.Stat(real); err == nil && !info.IsDir() && filepath.Dir(real) != "/" {
+		real = filepath.Dir(real) // for the next file of that name
+	}
+	return []confine.Path{{Name: real}}
 }
 
 // helpfulPaths are what an output reads if it is there. A reload does not ask for them: a system may lack them, or have
@@ -66,6 +88,12 @@ func helpfulPaths(o *conf.Output) []confine.Path {
 		names = append(names, "/etc/group") // another name in it for a group that was joined
 	}
 	var paths []confine.Path
+	if o.Syslog != nil {
+		names = append(names, helpfulDirs...)
+		for _, name := range lookedUp {
+			paths = append(paths, linked(name)...)
+		}
+	}
 	for _, name := range names {
 		if _, err := os.Stat(name); err == nil {
 			paths = append(paths, confine.Path{Name: name})
