@@ -10,11 +10,15 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"audisp-history/conf"
+	"audisp-history/plugin/confine"
 )
 
 // A confined is the program as root starts it, built as packages have it: with cgo it could not confine itself.
@@ -158,3 +162,26 @@ func TestConfinedLinkedCA(t *testing.T) {
 	send(t, c.out, capture(t, "boot"))
 	c.says(t, "holds no certificate in PEM")
 }
+
+// A directory that a system need not have is no reason to refuse a receiver that has changed.
+func TestConfinedReloadWithoutOptionalDirectories(t *testing.T) {
+	defer func(dirs []string) { helpfulDirs = dirs }(helpfulDirs)
+	helpfulDirs = []string{"/no/such/directory", t.TempDir()}
+	o := conf.Output{Syslog: &conf.Syslog{To: "udp://localhost:514"}}
+	if paths := outputPaths(&o); len(paths) != 1 || paths[0].Name != "/etc" {
+		t.Errorf("a reload asks for %v", paths)
+	}
+	paths := helpfulPaths(&o)
+	if !slices.Contains(paths, pathOf(helpfulDirs[1])) || slices.Contains(paths, pathOf(helpfulDirs[0])) {
+		t.Errorf("%v", paths)
+	}
+	state := t.TempDir()
+	config := func(facility string) string {
+		return fmt.Sprintf("outputs: [{name: o, syslog: {to: \"udp://127.0.0.1:9\", facility: %s}}]\nstate: {dir: %s}\nauditd_conf: \"\"\n", facility, state)
+	}
+	c := spawnConfined(t, config("local0"))
+	c.reload(t, config("local1"))
+	c.says(t, "the output is new or has changed")
+}
+
+func pathOf(name string) confine.Path { return confine.Path{Name: name} }

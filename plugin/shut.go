@@ -46,7 +46,7 @@ func outputPaths(o *conf.Output) []confine.Path {
 	}
 	if s := o.Syslog; s != nil {
 		// To find the host and to trust it: files that are replaced, so it is their directories.
-		paths = append(paths, confine.Path{Name: "/etc"}, confine.Path{Name: "/usr/share/ca-certificates"}, confine.Path{Name: "/usr/share/zoneinfo"})
+		paths = append(paths, confine.Path{Name: "/etc"})
 		for _, name := range []string{s.CA, s.Certificate, s.Key} {
 			if name != "" {
 				paths = append(paths, confine.Path{Name: filepath.Dir(name)})
@@ -63,11 +63,12 @@ var (
 	lookedUp = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/services", "/etc/ssl/certs/ca-certificates.crt",
 		"/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem", "/etc/ssl/certs", "/etc/pki/tls/certs"}
 	// helpfulDirs are where such links lead to, on systems where the files may be made after the program has started: those
-	// of systemd-resolved, NetworkManager, SUSE.
-	helpfulDirs = []string{"/run/systemd/resolve", "/run/NetworkManager", "/var/lib/ca-certificates"}
+	// of systemd-resolved, NetworkManager, SUSE; Debian's links in /etc/ssl/certs lead to two of them.
+	helpfulDirs = []string{"/run/systemd/resolve", "/run/NetworkManager", "/var/lib/ca-certificates",
+		"/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/usr/share/zoneinfo"}
 )
 
-// linked is the directory of the file that a symbolic link leads to; the file itself, should that be the root. Landlock
+// linked is the directory of the file that a symbolic link leads to; the file itself, if that is the root. Landlock
 // asks where a file is, not by which name it was found.
 func linked(name string) []confine.Path {
 	real, err := filepath.EvalSymlinks(name)
