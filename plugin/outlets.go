@@ -358,7 +358,7 @@ func (s *outlets) changeOne(old, o *outlet) *outlet {
 	}
 	old.View(newFilter(&o.conf), newFormat(&o.conf, &o.history, false))
 	old.conf, old.history = o.conf, o.history
-	s.log.Info().Str("output", o.conf.Name).Msg("the output has changed")
+	s.log.Info().Str("output", o.conf.Name).Msg("the output is new or has changed")
 	return old
 }
 
