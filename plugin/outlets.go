@@ -266,7 +266,7 @@ func (o *outlet) holds(now time.Time) bool {
 func (s *outlets) kept(now time.Time) []keptOutput {
 	all := make([]keptOutput, len(s.list))
 	for i, o := range s.list {
-		all[i] = keptOutput{name: o.conf.Name, behind: !o.holds(now)}
+		all[i] = keptOutput{name: o.conf.Name, behind: !o.holds(now) || !o.Delivered()}
 		if o.file != nil {
 			all[i].file, all[i].place = true, o.upTo()
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -251,5 +252,36 @@ func TestSyslogRefused(t *testing.T) {
 	sameEvents(t, without(records(t, dir+"/history.log"), "field"), string(stream))
 	if !strings.Contains(p.log.String(), `"output":"net"`) {
 		t.Errorf("nothing is said of it: %s", p.log.String())
+	}
+}
+
+// TestUnkeptIsBounded: behind a file that cannot be written, and a filter that keeps little, what is not kept does not
+// grow for ever. What is kept then says that the output is behind.
+func TestUnkeptIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(dir+"/file", nil, 0o600))
+	run := func(outputs string, in io.Reader, out io.Writer) chan error {
+		c := parse(t, "%s", outputs)
+		c.State.Dir, c.Auditd = filepath.Join(dir, "state"), ""
+		r := newRunner(&c, out, zerolog.New(&journal{}))
+		r.unkeptMost = 4 << 10
+		ended := make(chan error, 1)
+		go func() { ended <- r.run(in, filepath.Join(dir, "proc"), make(chan os.Signal)) }()
+		return ended
+	}
+	in, auditd := io.Pipe()
+	ended := run("outputs: [{name: one, filter: [{keep: {syscall: kill}}, {drop: {type: '*'}}], file: {path: "+dir+"/file/log}}]", in, io.Discard)
+	send(t, auditd, capture(t, "boot"))
+	eventually(t, "it is kept", func() bool {
+		files, err := filepath.Glob(dir + "/state/boot-*/journal-*")
+		must(t, err)
+		return slices.ContainsFunc(files, func(f string) bool { return hasContent(f)() })
+	})
+	must(t, auditd.Close())
+	must(t, <-ended)
+	var out bytes.Buffer
+	must(t, <-run("outputs: [{name: one, stdout: {}}]", bytes.NewReader(nil), &out))
+	if !strings.Contains(out.String(), "reason=output-lost") {
+		t.Errorf("the output does not say that it was behind: %s", out.String())
 	}
 }

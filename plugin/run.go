@@ -133,17 +133,18 @@ type runner struct {
 	sweep  *sweeper
 	status status
 
-	audit     *auditlog.Log // auditd's, nil if there is none
-	fed       stamps        // events that were read there and may come on standard input as well
-	filter    bool
-	overlap   map[string]overlap // by node, while there is a filter
-	filterEnd time.Time
-	assumed   bool                // only the outputs say how far the stream was
-	halves    map[string]struct{} // records of events of which the log had a part
+	audit      *auditlog.Log // auditd's, nil if there is none
+	fed        stamps        // events that were read there and may come on standard input as well
+	filter     bool
+	overlap    map[string]overlap // by node, while there is a filter
+	filterEnd  time.Time
+	unkeptMost int                 // bytes
+	assumed    bool                // only the outputs say how far the stream was
+	halves     map[string]struct{} // records of events of which the log had a part
 }
 
 func newRunner(c *conf.Config, out io.Writer, log zerolog.Logger) *runner {
-	r := &runner{conf: c, self: self(c), log: log, begin: time.Now(), halves: map[string]struct{}{}, overlap: map[string]overlap{}}
+	r := &runner{conf: c, self: self(c), log: log, begin: time.Now(), unkeptMost: unkeptMost, halves: map[string]struct{}{}, overlap: map[string]overlap{}}
 	r.queue = spool.New(spoolConfig(c))
 	r.outlets = newOutlets(c, &r.self, out, log)
 	sc := streamConfig(c)
@@ -316,7 +317,7 @@ func (r *runner) keep(wait time.Duration) {
 	if now.Before(r.rest) {
 		return
 	}
-	if !r.outlets.settle(now, wait) {
+	if !r.outlets.settle(now, wait) && r.stream.Unkept() < r.unkeptMost {
 		r.rest = time.Now().Add(settleRest)
 		return
 	}
@@ -325,6 +326,10 @@ func (r *runner) keep(wait time.Duration) {
 
 // keepBytes is how much may have changed before it is kept; after a tick it is in any case, and so is the very first.
 const keepBytes = 64 << 10
+
+// unkeptMost is how much may wait to be kept for outputs that do not get on. Beyond it, it is kept all the same, and that
+// they are behind: after kill -9 they lack what was on its way, and say so.
+const unkeptMost = 16 << 20
 
 // finish ends everything. What cannot be written now is not known as handled, so that it will be after the next start. An
 // output that is broken is no reason for auditd to think that the program has failed.

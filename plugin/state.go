@@ -28,6 +28,8 @@ const (
 	// takes about four times as long to load as a snapshot of its length.
 	leastJournal = 2 << 20
 	journalShare = 4
+	// snapshotAgain is how long after a snapshot that failed the next one begins: each leaves files behind.
+	snapshotAgain = 2 * time.Second
 	// maxUnkept is how many bytes of the journal are kept in memory while they cannot be written.
 	maxUnkept = 16 << 20
 )
@@ -37,11 +39,12 @@ type keeper struct {
 	dir     *store.Dir // nil if nothing is kept
 	stream  *enrich.Stream
 	log     zerolog.Logger
-	unkept  [][]byte // pieces that could not be written yet
-	waiting int      // bytes of them
-	whole   bool     // a snapshot is due, because pieces were dropped or damaged
-	look    bool     // or because of a look at /proc
-	broken  bool     // the directory could not be written the last time
+	unkept  [][]byte  // pieces that could not be written yet
+	waiting int       // bytes of them
+	whole   bool      // a snapshot is due, because pieces were dropped or damaged
+	again   time.Time // before this, no snapshot is tried: one has failed
+	look    bool      // or because of a look at /proc
+	broken  bool      // the directory could not be written the last time
 	synced  time.Time
 	dirty   bool // something was written since
 	begun   bool // something was ever written
@@ -120,7 +123,7 @@ func (k *keeper) keep(outputs []keptOutput) {
 		k.looks, k.look = n, true
 	}
 	extra := packOutputs(outputs)
-	if k.wantsWhole() {
+	if k.wantsWhole() && !time.Now().Before(k.again) {
 		k.snapshot(extra)
 		return
 	}
@@ -149,9 +152,14 @@ func (k *keeper) snapshot(extra []byte) {
 	k.whole, k.look = false, false
 	k.drop()
 	if err := k.dir.Snapshot(k.stream.Snapshot(extra, hole)); err != nil {
-		k.whole = true
-		k.report(err)
+		k.failed(err)
 	}
+}
+
+// failed has the snapshot tried again, but not at once. Until then there is nothing to add to the journal.
+func (k *keeper) failed(err error) {
+	k.whole, k.again = true, time.Now().Add(snapshotAgain)
+	k.report(err)
 }
 
 func (k *keeper) drop() {
@@ -191,8 +199,9 @@ func (k *keeper) report(err error) {
 // collect learns how a snapshot and a sync went that were under way.
 func (k *keeper) collect() {
 	if finished, err := k.dir.Done(); finished {
-		k.report(err)
-		k.whole = k.whole || err != nil
+		if k.report(err); err != nil {
+			k.failed(err)
+		}
 	}
 	select {
 	case err := <-k.syncing:
@@ -218,6 +227,7 @@ func (k *keeper) close(outputs []keptOutput) {
 	if k.dir == nil {
 		return
 	}
+	k.again = time.Time{}
 	k.keep(outputs)
 	if err := k.dir.Close(); err != nil {
 		k.report(err)
