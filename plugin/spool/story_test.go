@@ -137,7 +137,7 @@ func (s *story) balanced() {
 			memory += len(b.data) - b.done
 			held += int64(cap(b.data))
 			if b.data != nil && cap(b.data) > s.block { // see loadable
-				most = s.conf.Memory + int64(cap(b.data))
+				most = max(most, s.conf.Memory+int64(cap(b.data)))
 			}
 		}
 	}
