@@ -139,7 +139,7 @@ func TestConfinedLinkedCA(t *testing.T) {
 	defer server.Close()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	defer listener.Close() //nolint:errcheck // nothing is written
+	defer listener.Close()
 	go func() {
 		for {
 			wire, err := listener.Accept()
