@@ -123,12 +123,15 @@ func TestStateDiskFull(t *testing.T) {
 	}
 	h := newHost(t, 1)
 	must(t, os.Mkdir(h.path("state"), 0o700))
-	mount(t, h.path("state"), 0, "size=256k,mode=0700")
-	must(t, os.WriteFile(h.path("state/ballast"), make([]byte, 200<<10), 0o600))
+	const size = 4 << 20
+	mount(t, h.path("state"), 0, fmt.Sprintf("size=%d,mode=0700", size))
 	k := newTeller()
 	h.spawnLogged()
 	h.record(shell(k))
 	eventually(t, "something is kept", h.keeps)
+	if err := os.WriteFile(h.path("state/ballast"), make([]byte, size), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk is not full: %v", err)
+	}
 	n := 0
 	says := func(text string) func() bool {
 		return func() bool {
@@ -144,6 +147,8 @@ func TestStateDiskFull(t *testing.T) {
 				return true
 			}
 		}
+		h.written(k.serial) // however slow the machine is, no more is recorded than it takes
+		<-time.After(tick)
 		return false
 	})
 	full := n

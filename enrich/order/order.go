@@ -292,7 +292,10 @@ func (o *Order) fetch(s *sequence, to uint64) {
 // resettle goes on from where the strays are: what waits goes first, then they begin anew in their order.
 func (o *Order) resettle(s *sequence, now int64) {
 	o.release(s)
-	strays := s.takeStrays()
+	strays := o.lateAmong(s, s.takeStrays())
+	if len(strays) == 0 {
+		return
+	}
 	first := strays[0]
 	for _, e := range strays {
 		if e.Serial < first.Serial {
@@ -318,6 +321,32 @@ func (o *Order) resettle(s *sequence, now int64) {
 		o.place(s, e, now)
 		o.drain(s)
 	}
+}
+
+// lateAmong hands on those of the strays that are not later than what was handed on, and returns the others: to come from
+// far behind makes an event late, not a boot, which it would be taken for with a jump ahead that comes next. Only if there
+// are many, and no others, they stay: a machine has booted whose clock was set back.
+func (o *Order) lateAmong(s *sequence, strays []*record.Event) []*record.Event {
+	late := func(e *record.Event) bool { return e.Serial < s.next && e.Time <= s.newest+Slack }
+	others := 0
+	for _, e := range strays {
+		if !late(e) {
+			others++
+		}
+	}
+	if others == len(strays) || others == 0 && len(strays) >= jump {
+		return strays
+	}
+	rest := make([]*record.Event, 0, others)
+	for _, e := range strays {
+		if late(e) {
+			o.Late++
+			o.handler.Event(e, true)
+		} else {
+			rest = append(rest, e)
+		}
+	}
+	return rest
 }
 
 func (s *sequence) takeStrays() []*record.Event {

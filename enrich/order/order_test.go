@@ -358,3 +358,50 @@ func TestFlushHandsOnEverything(t *testing.T) {
 		}
 	}
 }
+
+// Events from further behind than late ones ever are, with times before those handed on, are late all the same and no boot:
+// whether a jump ahead follows, or nothing more comes.
+func TestVeryLateEventsAreNoBoot(t *testing.T) {
+	const next = 100_000
+	odd := []uint64{70_000, 70_002}
+	lates := texts(odd, " late")
+	t.Run("before a jump ahead", func(t *testing.T) {
+		b := settled(next)
+		b.add(odd...)
+		b.add(span(next+15_000, next+15_000+jump)...)
+		want := append(lates, fmt.Sprintf("lost 15000 from %d, 150010 ms", next))
+		b.want(t, "all", append(want, texts(span(next+15_000, next+15_000+jump), "")...)...)
+	})
+	t.Run("and nothing after them", func(t *testing.T) {
+		b := settled(next)
+		b.add(odd...)
+		b.now += wait
+		b.Tick(b.now)
+		b.want(t, "after the wait", lates...)
+	})
+	t.Run("at the end", func(t *testing.T) {
+		b := settled(next)
+		b.add(odd...)
+		b.Flush(b.now)
+		b.want(t, "all", lates...)
+	})
+	t.Run("many, before a jump ahead", func(t *testing.T) {
+		b := settled(next)
+		b.add(next + 15_000)
+		b.add(span(70_000, 70_000+jump)...)
+		b.add(next + 15_001)
+		b.Flush(b.now)
+		want := append(texts(span(70_000, 70_000+jump-2), " late"), fmt.Sprintf("lost 15000 from %d, 150010 ms", next), fmt.Sprint(next+15_000), fmt.Sprint(next+15_001))
+		want = append(want, texts(span(70_000+jump-1, 70_000+jump), " late")...)
+		b.want(t, "all", want...)
+	})
+}
+
+// A machine whose clock has been set back boots: its serials begin again with earlier times. So many that agree, and nothing
+// in between, are believed.
+func TestABootWithAClockSetBack(t *testing.T) {
+	const next = 100_000
+	b := settled(next)
+	b.add(span(1, 200)...)
+	b.want(t, "all", append([]string{"restarted at 1"}, texts(span(1, 200), "")...)...)
+}

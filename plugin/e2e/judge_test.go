@@ -24,6 +24,11 @@ const (
 )
 
 func TestJudge(t *testing.T) {
+	const (
+		tree     = "=>name=tree;pid=10;start=19700101001639;via=proc"
+		orphanOf = tree + leaf
+		orphan   = "=>name=tree;pid=11;start=19700101001641;via=proc" + leaf + ";via=seen"
+	)
 	second := strings.Split(writtenAll, "\n")[1] + "\n"
 	for _, c := range []struct {
 		name, old, new string
@@ -40,6 +45,8 @@ func TestJudge(t *testing.T) {
 		{name: "the root is not from /proc", old: "start=19700101001639;via=proc", new: "start=19700101001639", complaint: "wrong"},
 		{name: "marked without a gap", old: leaf, new: leaf + ";via=seen", complaint: "incomplete and not told of", right: 1, part: 2},
 		{name: "marked after a gap", old: leaf, new: leaf + ";via=seen", right: 1, part: 2},
+		{name: "made in a gap by one that had ended at the look", old: orphanOf, new: orphan, right: 1, part: 2},
+		{name: "made by one that had ended, and no gap", old: orphanOf, new: orphan, complaint: "wrong", right: 1},
 		{name: "lost", old: second, new: "", complaint: "lost and not told of", right: 2},
 		{name: "lost in a gap", old: second, new: gapOfTwo, right: 2},
 		{name: "lost, and the gap tells of another number", old: second, new: strings.Replace(gapOfTwo, "lost=1", "lost=9", 1), complaint: "serials", right: 2},
@@ -53,7 +60,7 @@ func TestJudge(t *testing.T) {
 			if c.old != "" {
 				written = strings.ReplaceAll(written, c.old, c.new)
 			}
-			if c.name == "marked after a gap" {
+			if c.complaint == "" && c.part > 0 {
 				written += strings.Replace(gapOfTwo, "lost=1", "lost=0", 1)
 			}
 			j, err := newJudge(toldRight, written)
