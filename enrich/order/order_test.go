@@ -369,8 +369,8 @@ func TestVeryLateEventsAreNoBoot(t *testing.T) {
 		b := settled(next)
 		b.add(odd...)
 		b.add(span(next+15_000, next+15_000+jump)...)
-		want := append(lates, fmt.Sprintf("lost 15000 from %d, 150010 ms", next))
-		b.want(t, "all", append(want, texts(span(next+15_000, next+15_000+jump), "")...)...)
+		lost := []string{fmt.Sprintf("lost 15000 from %d, 150010 ms", next)}
+		b.want(t, "all", slices.Concat(lates, lost, texts(span(next+15_000, next+15_000+jump), ""))...)
 	})
 	t.Run("and nothing after them", func(t *testing.T) {
 		b := settled(next)
