@@ -2,15 +2,14 @@ package main
 
 import (
 	"io"
+	"os"
 	"reflect"
-	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"audisp-history/conf"
 	"audisp-history/enrich/ecs"
-	"audisp-history/enrich/filter"
 	"audisp-history/enrich/record"
 	"audisp-history/enrich/text"
 	"audisp-history/enrich/tracker"
@@ -28,7 +27,7 @@ const (
 	catchUpWait = time.Second
 	settleRest  = 100 * time.Millisecond
 	// holdFor is how long an output that is no file may be behind before what is known is kept all the same. After kill -9
-	// it then lacks what it was behind with.
+	// it then lacks what it was behind with; else that is kept, too.
 	holdFor = time.Minute
 	// endWait is how long outputs that are slow may take at the end, and stillWait how long one may take nothing at all.
 	// Who comes after waits for the state for lockWait, which is longer.
@@ -41,7 +40,13 @@ type outlet struct {
 	*output.Output
 	conf    conf.Output
 	history conf.History
-	file    *output.File // nil if it is none
+	file    *output.File   // nil if it is none
+	syslog  *output.Syslog // nil if it is none
+
+	unsent   [][]byte // messages that waited when the program ended before, until syslog has them
+	refilled bool     // there is a file with what waited then
+	saved    bool     // all that was left at the end is in such a file
+	unsaved  bool     // or it is not
 
 	read    func(line []byte) (mention, bool)
 	written stamps     // events that it has
@@ -57,6 +62,7 @@ type outlets struct {
 	self  *text.Self
 	log   zerolog.Logger
 	spool spool.Config
+	dir   string // where what waits at the end is kept, "" if nowhere
 }
 
 // newOutlets makes outlets that have not been opened.
@@ -88,8 +94,9 @@ func spoolConfig(c *conf.Config) spool.Config {
 
 // open opens all, of which what cannot be opened now is tried again.
 func (s *outlets) open() {
+	s.forget()
 	for _, o := range s.list {
-		s.openOne(o)
+		s.openWaiting(o)
 	}
 }
 
@@ -124,6 +131,10 @@ func (s *outlets) receiver(o *outlet) (output.Destination, error) {
 		if err != nil { // the configuration's own checks let something through
 			return &output.Refused{Err: err}, err
 		}
+		for _, m := range o.unsent {
+			d.Restore(m)
+		}
+		o.syslog, o.unsent = d, nil
 		return d, nil
 	default:
 		return &output.Stream{Name: "standard output", Writer: s.out}, nil
@@ -148,40 +159,6 @@ func syslogConfig(c *conf.Syslog) syslog.Config {
 		To: c.To, Protocol: syslog.Protocol(c.Protocol), Facility: c.Facility, Severity: c.Severity, Tag: c.Tag, Host: c.Hostname,
 		CA: c.CA, Certificate: c.Certificate, Key: c.Key, ServerName: c.ServerName, MaxBytes: c.MaxBytes,
 	}
-}
-
-func newFilter(c *conf.Output) *filter.Filter {
-	rules := make([]filter.Rule, len(c.Filter))
-	for i := range c.Filter {
-		m := c.Filter[i].Drop
-		if c.Filter[i].Keep != nil {
-			m, rules[i].Keep = c.Filter[i].Keep, true
-		}
-		rules[i].Match = filter.Match{
-			Keys: m.Key, Types: m.Type, Syscalls: m.Syscall, Exes: m.Exe, Comms: m.Comm,
-			UIDs: userIDs(m.UID), AUIDs: userIDs(m.AUID),
-		}
-		switch m.Result {
-		case conf.ResultSuccess:
-			rules[i].Match.Result = filter.Success
-		case conf.ResultFailed:
-			rules[i].Match.Result = filter.Failed
-		}
-	}
-	return filter.New(rules, c.Everything)
-}
-
-// userIDs are those that the configuration has checked.
-func userIDs(ids []string) []uint32 {
-	var numbers []uint32
-	for _, id := range ids {
-		n, err := strconv.ParseUint(id, 10, 32)
-		if err != nil {
-			n = filter.Unset
-		}
-		numbers = append(numbers, uint32(n))
-	}
-	return numbers
 }
 
 // event hands an event to every output that does not have it.
@@ -218,6 +195,7 @@ func (s *outlets) flush() {
 func (s *outlets) tick(now time.Time) {
 	for _, o := range s.list {
 		o.Tick(now)
+		s.arrived(o)
 	}
 }
 
@@ -266,7 +244,10 @@ func (o *outlet) holds(now time.Time) bool {
 func (s *outlets) kept(now time.Time) []keptOutput {
 	all := make([]keptOutput, len(s.list))
 	for i, o := range s.list {
-		all[i] = keptOutput{name: o.conf.Name, behind: !o.holds(now) || !o.Delivered()}
+		all[i] = keptOutput{name: o.conf.Name, behind: o.unsaved || !o.holds(now) || !o.Delivered()}
+		if o.saved {
+			_, all[i].behind = o.Behind()
+		}
 		if o.file != nil {
 			all[i].file, all[i].place = true, o.upTo()
 		}
@@ -286,28 +267,47 @@ func (s *outlets) end() bool {
 	settled := true
 	deadline := time.Now().Add(endWait)
 	for i, o := range s.list {
-		left := o.finish(deadline)
+		left, ended := o.finish(deadline)
 		if left > 0 {
-			s.log.Error().Str("output", o.conf.Name).Int("events", left).Bool("again", holds[i]).
-				Msg("events had not been written when the program ended; if again, auditd's log has them for the next start")
+			s.left(o, left, ended, holds[i])
+		} else {
+			s.arrived(o)
 		}
-		settled = settled && (left == 0 || !holds[i])
+		settled = settled && (left == 0 || o.saved || !holds[i])
+		o.Close()
 	}
 	return settled
 }
 
-// finish waits until the output has ended, as long as it gets on, and returns how many events are left.
-func (o *outlet) finish(deadline time.Time) int {
+// left keeps what was left of an output at the end, or says that it is not kept.
+func (s *outlets) left(o *outlet, left int, ended, holds bool) {
+	log := s.log.With().Str("output", o.conf.Name).Int("events", left).Logger()
+	if ended && s.waitingFile(o) != "" {
+		err := s.save(o)
+		if o.saved = err == nil; o.saved {
+			log.Warn().Msg("events had not been delivered when the program ended; they wait for the next start")
+			return
+		}
+		log.Error().Err(err).Msg("what waits for the output cannot be kept")
+	}
+	o.unsaved = true
+	log.Error().Bool("again", holds).
+		Msg("events had not been written when the program ended; if again, auditd's log has them for the next start")
+}
+
+// finish waits until the output has ended, as long as it gets on, and returns how many events are left, and whether it
+// has.
+func (o *outlet) finish(deadline time.Time) (left int, ended bool) {
 	look := time.NewTicker(stillWait)
 	defer look.Stop()
 	for before := o.Waiting(); ; before = o.Waiting() {
 		select {
 		case <-o.Ended():
-			return o.Left()
+			return o.Left(), true
 		case now := <-look.C:
 			if o.Waiting() == before || now.After(deadline) {
 				s := o.State()
-				return max(s.Waiting+s.Held, 1)
+				return max(s.Waiting+s.Held, 1), false
 			}
 		}
 	}
@@ -344,6 +344,7 @@ func (s *outlets) changeOne(old, o *outlet) *outlet {
 		old.Reopen()
 	case same && old.conf.Syslog != nil && o.conf.Syslog != nil:
 		old.Redirect(s.destination(o))
+		old.syslog = o.syslog
 	default:
 		lost := 0
 		if old != nil {
@@ -366,7 +367,11 @@ func (s *outlets) changeOne(old, o *outlet) *outlet {
 func (s *outlets) drop(o *outlet) int {
 	o.End()
 	o.Leave()
-	left := o.finish(time.Now())
+	left, _ := o.finish(time.Now())
+	o.Close()
+	if o.refilled {
+		_ = os.Remove(s.waitingFile(o)) // else it is delivered again
+	}
 	if left > 0 {
 		s.log.Error().Str("output", o.conf.Name).Int("lost", left).Msg("events were on their way to an output that is gone")
 	}

@@ -73,7 +73,7 @@ func (r *runner) restore(ctx context.Context) past {
 		r.keeper.report(err)
 		return past{}
 	}
-	r.keeper.dir = dir
+	r.keeper.dir, r.outlets.dir = dir, r.conf.State.Dir
 	if rep, err := readReport(r.conf.State.Dir); err == nil { // else it is the first, or was cut off
 		for _, g := range rep.Gaps {
 			r.status.add(g)

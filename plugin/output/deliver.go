@@ -11,7 +11,6 @@ var errEnd = errors.New("no more events come")
 // deliver is the output's goroutine: it takes chunks to the destination, until the queue ends.
 func (o *Output) deliver() {
 	defer close(o.ended)
-	defer o.queue.Close()
 	ticker := time.NewTicker(ticks)
 	defer ticker.Stop()
 	pause := firstRetry
@@ -53,8 +52,44 @@ func (o *Output) finish() {
 	err := o.conf.Destination.Close()
 	o.hold()
 	_, _, items := o.queue.Size()
+	o.before.Store(o.queue.Counts().Lost.Items)
 	o.left.Store(int64(items) + o.held.Load())
 	o.report(err)
+}
+
+// restWait is how long the queue's file may take for the next of what is in it.
+const restWait = 2 * time.Second
+
+// Rest takes what was given up out of the queue, after Ended, and calls yield for each piece of it with the events in it.
+// It reports whether that was all: the queue's file may not be readable.
+func (o *Output) Rest(yield func(chunk []byte, events int) bool) bool {
+	for {
+		chunk, events, err := o.queue.Next()
+		switch {
+		case len(chunk) > 0:
+			if !yield(chunk, events) {
+				return false
+			}
+			o.kept += events
+			o.queue.Done(len(chunk), 0)
+		case err != nil:
+			return o.queue.Counts().Lost.Items == o.before.Load()
+		default:
+			select {
+			case <-o.queue.Ready():
+			case <-time.After(restWait):
+				return false
+			}
+		}
+	}
+}
+
+// Close gives back what the output has, once it has ended.
+func (o *Output) Close() {
+	go func() {
+		<-o.ended
+		o.queue.Close()
+	}()
 }
 
 // hold notes what the destination holds. It comes before what was taken leaves the queue: what is in neither has arrived.

@@ -62,6 +62,9 @@ const (
 	// A delivery that failed is tried again after firstRetry, then after twice as long each time up to lastRetry.
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 2 * time.Second
+	// What is put back waits for the queue's file so often and so long, each time; then it loses the oldest.
+	refillTries = 400
+	refillPause = 5 * time.Millisecond
 )
 
 // An Output is used by one goroutine, that which handles events.
@@ -85,6 +88,9 @@ type Output struct {
 	held     atomic.Int64  // messages that have left the queue and are with the destination only
 	gone     atomic.Uint64 // messages that were held by a destination that was replaced
 	left     atomic.Int64  // events given up, and messages that were held then
+	before   atomic.Uint64 // events that the queue had lost by then
+
+	kept int // events that Rest has taken out
 
 	odd string // what was last said of the destination, by the goroutine that uses it
 
@@ -105,6 +111,18 @@ func New(c Config) *Output {
 	o.report(c.Err)
 	go o.deliver()
 	return o
+}
+
+// Refill puts back what Rest had of an output with the same format. It waits while the queue has no room.
+func (o *Output) Refill(chunk []byte, events int) {
+	o.queue.Put(chunk, events)
+	for range refillTries {
+		memory, _, _ := o.queue.Size()
+		if o.conf.Spool.File == 0 || memory < o.conf.Spool.Memory*3/4 {
+			return
+		}
+		<-time.After(refillPause)
+	}
 }
 
 // Event writes an event with its histories, unless the filter drops it.
@@ -261,6 +279,8 @@ func (o *Output) State() State {
 	c := o.queue.Counts()
 	s := State{Name: o.conf.Name, Delivered: c.Done.Items, Filtered: o.conf.Filter.Dropped, Lost: c.Lost.Items + o.gone.Load()}
 	s.Memory, s.File, s.Waiting = o.queue.Size()
+	s.Delivered -= uint64(o.kept)
+	s.Waiting += o.kept
 	s.Held, s.Fault = int(o.held.Load()), o.Fault()
 	return s
 }

@@ -59,6 +59,15 @@ func (s *Syslog) send(batch []syslog.Message) (int, error) {
 // Held is how many messages the sender alone has, and after Close those that may not have arrived.
 func (s *Syslog) Held() int { return s.held }
 
+// Unsent calls yield for the messages that Held counts, after Close.
+func (s *Syslog) Unsent(yield func(message []byte) bool) { s.sender.Unsent(yield) }
+
+// Restore takes a message that another made alike had Unsent, before anything is delivered.
+func (s *Syslog) Restore(message []byte) {
+	s.sender.Restore(message)
+	s.held = s.sender.Unconfirmed()
+}
+
 // Tick finds out what has arrived, and sends again what has not.
 func (s *Syslog) Tick(time.Time) error {
 	if s.sender.Unconfirmed() == 0 {

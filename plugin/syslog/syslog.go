@@ -74,6 +74,25 @@ func (s *Sender) Counts() Counts { return s.counts }
 // longer among them.
 func (s *Sender) Unconfirmed() int { return s.backlog.len() }
 
+// Unsent calls yield for the messages that Unconfirmed counts, as they are sent.
+func (s *Sender) Unsent(yield func(message []byte) bool) {
+	b := &s.backlog
+	at := b.firstByte
+	for i := b.firstItem; i < len(b.items); i++ {
+		end := at + b.items[i].size
+		if !yield(b.text[at:end]) {
+			return
+		}
+		at = end
+	}
+}
+
+// Restore takes a message that was among the Unsent of a sender made with the same Config.
+func (s *Sender) Restore(message []byte) {
+	s.backlog.text = append(s.backlog.text, message...)
+	s.backlog.added(len(message))
+}
+
 var (
 	errStalled = errors.New("it takes no messages")
 	errClosed  = errors.New("it has closed the connection")
