@@ -62,8 +62,8 @@ const (
 	// A delivery that failed is tried again after firstRetry, then after twice as long each time up to lastRetry.
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 2 * time.Second
-	// What is put back waits for the queue's file so often and so long, each time; then it loses the oldest.
-	refillTries = 400
+	// What is put back waits for the queue's file so often and so long, all together; then the oldest is lost.
+	refillTries = 2000
 	refillPause = 5 * time.Millisecond
 )
 
@@ -90,7 +90,8 @@ type Output struct {
 	left     atomic.Int64  // events given up, and messages that were held then
 	before   atomic.Uint64 // events that the queue had lost by then
 
-	kept int // events that Rest has taken out
+	kept    int // events that Rest has taken out
+	refills int // how often Refill has waited
 
 	odd string // what was last said of the destination, by the goroutine that uses it
 
@@ -113,16 +114,16 @@ func New(c Config) *Output {
 	return o
 }
 
-// Refill puts back what Rest had of an output with the same format. It waits while the queue has no room.
+// Refill puts back what Rest had of an output with the same format. It waits while the queue has no room, for ten seconds
+// in all: the disk may be full.
 func (o *Output) Refill(chunk []byte, events int) {
-	o.queue.Put(chunk, events)
-	for range refillTries {
-		memory, _, _ := o.queue.Size()
-		if o.conf.Spool.File == 0 || memory < o.conf.Spool.Memory*3/4 {
-			return
+	for ; o.refills < refillTries && o.conf.Spool.File > 0; o.refills++ {
+		if memory, _, _ := o.queue.Size(); memory <= o.conf.Spool.Memory/2 {
+			break
 		}
 		<-time.After(refillPause)
 	}
+	o.queue.Put(chunk, events)
 }
 
 // Event writes an event with its histories, unless the filter drops it.
